@@ -1,0 +1,22 @@
+//! Cordon runs incident-response playbooks whose every change to the world is a journalled effect.
+//!
+//! ```text
+//! alert -> intake -> finding -> trigger -> run
+//!   run: fold(journal) -> next -> perform -> append, again and again
+//!        advance(script) -> ask -> resolve -> capture -> weigh -> intend -> act -> outcome -> verify
+//!   settled; followers read the journal: notify, containment, metrics
+//! ```
+//!
+//! Rooms and floors: `docs/ARCHITECTURE.md`. A room imports rooms on lower floors only (`tests/tidy.rs`).
+
+// floor 0: ground
+pub mod clock;
+pub mod diagnostic;
+pub mod digest;
+pub mod id;
+pub mod limits;
+pub mod secret;
+
+// floor 1: nouns
+pub mod action;
+pub mod finding;

@@ -1,0 +1,90 @@
+//! Every bound of the program, with its unit and its reason. A loop, queue, body, retry or wait without a
+//! line here has no bound, which is a defect.
+
+/// Largest body of one delivery, bytes. The largest alert seen in the field is a Dependabot one of about
+/// 300 KiB; a batch of a hundred findings fits.
+pub const ALERT_BODY_BYTES_MAX: usize = 1 << 20;
+/// Deepest nesting of a delivery's JSON. Real alerts stay below 20.
+pub const JSON_DEPTH_MAX: usize = 64;
+/// Most values (members, elements, scalars) in one delivery's JSON.
+pub const JSON_NODES_MAX: usize = 50_000;
+/// Most findings one delivery is split into.
+pub const FINDINGS_PER_ALERT_MAX: usize = 500;
+/// Most entities one finding keeps; the rest is counted in `entities_left_out`.
+pub const ENTITIES_PER_FINDING_MAX: usize = 1_000;
+/// Longest name, title or id taken from an alert, characters.
+pub const ALERT_TEXT_CHARS_MAX: usize = 1_024;
+/// How long a client may take to send one request, ms (against slow senders that hold connections).
+pub const REQUEST_READ_MS: u64 = 10_000;
+/// How far a signed timestamp may be from now, ms (Standard Webhooks libraries use five minutes).
+pub const SIGNATURE_AGE_MS: u64 = 300_000;
+/// How long a finding key is remembered, ms. Sources may override.
+pub const FINDING_WINDOW_MS: u64 = 7 * 24 * 3_600_000;
+
+/// Largest playbook or action script, bytes.
+pub const SCRIPT_BYTES_MAX: usize = 64 << 10;
+/// Stack of one evaluation thread, bytes: virtual, costs nothing until touched. With `SCRIPT_STACK_RESERVE`
+/// it holds the deepest value that the size limits allow (measured, docs/decisions/0003).
+pub const SCRIPT_STACK_BYTES: usize = 64 << 20;
+/// A script ends cleanly when less than this is left of its stack, bytes.
+pub const SCRIPT_STACK_RESERVE: usize = 48 << 20;
+/// Most operations of one evaluation, counted by Rhai and again by us (callbacks escape Rhai's count).
+pub const SCRIPT_OPERATIONS_MAX: u64 = 1_000_000;
+/// CPU deadline of one evaluation, ms.
+pub const SCRIPT_DEADLINE_MS: u64 = 2_000;
+/// Longest string a script may build, bytes.
+pub const SCRIPT_STRING_BYTES_MAX: usize = 256 << 10;
+/// Longest array and largest map a script may build.
+pub const SCRIPT_ARRAY_MAX: usize = 10_000;
+/// Deepest call of script functions.
+pub const SCRIPT_CALLS_MAX: usize = 64;
+/// Branches of one `all` or `each` that have unanswered asks at once.
+pub const BRANCHES_AT_ONCE: usize = 64;
+/// How deep `all`, `attempt` and `each` may stand in one another.
+pub const BRANCH_DEPTH_MAX: usize = 3;
+/// Most asks one run may make, so that a loop that asks without end comes to an end.
+pub const ASKS_PER_RUN_MAX: usize = 20_000;
+/// Largest answer kept for a script, bytes.
+pub const ANSWER_BYTES_MAX: usize = 256 << 10;
+
+/// Most journal appends that share one commit.
+pub const GROUP_COMMIT_MAX: usize = 256;
+/// Writers that may wait for the store before it answers `busy` (intake then says 503).
+pub const STORE_QUEUE_MAX: usize = 4_096;
+/// Largest payload of one journal entry, bytes.
+pub const ENTRY_BYTES_MAX: usize = 1 << 20;
+
+/// Most entities held by one `list` answer of the API.
+pub const PAGE_MAX: usize = 1_000;
+
+/// Largest answer read from a vendor, bytes; reading stops there.
+pub const VENDOR_BODY_BYTES_MAX: usize = 4 << 20;
+/// Total time of one request to a vendor, ms.
+pub const VENDOR_REQUEST_MS: u64 = 20_000;
+/// Time to connect to a vendor, ms.
+pub const VENDOR_CONNECT_MS: u64 = 5_000;
+/// Most requests one action may make: look-ups come before, waiting after, so few are needed.
+pub const REQUESTS_PER_ACTION_MAX: usize = 8;
+/// Longest `Retry-After` we obey as such, ms; a longer one is a failure that says so.
+pub const RETRY_AFTER_MS_MAX: u64 = 600_000;
+
+/// Attempts of one effect before it is given up.
+pub const ATTEMPTS_MAX: u32 = 6;
+/// First pause between attempts, ms; doubled each time, with jitter.
+pub const BACKOFF_FIRST_MS: u64 = 500;
+/// Longest pause between attempts, ms.
+pub const BACKOFF_MS_MAX: u64 = 60_000;
+/// Pause between looks at a target that another run holds locked, ms.
+pub const LOCK_RETRY_MS: u64 = 50;
+/// How long a worker's claim on a run lasts without renewal, ms.
+pub const CLAIM_MS: u64 = 15_000;
+/// Runs one worker works on at once.
+pub const RUNS_AT_ONCE: usize = 256;
+/// How often a worker looks for due runs that nobody told it of, ms.
+pub const SCHEDULER_TICK_MS: u64 = 200;
+/// How long the halt switch may be out of date, ms.
+pub const HALT_REFRESH_MS: u64 = 250;
+/// Longest a run may live, ms, where its playbook says nothing.
+pub const RUN_DEADLINE_MS: u64 = 24 * 3_600_000;
+/// Longest lease, ms.
+pub const LEASE_MS_MAX: u64 = 90 * 24 * 3_600_000;

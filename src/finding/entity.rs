@@ -185,9 +185,13 @@ fn is_valid(kind: EntityType, name: &str) -> bool {
     match kind {
         EntityType::Ip => name.parse::<IpAddr>().is_ok_and(|ip| !ip.is_unspecified()),
         EntityType::Host | EntityType::Domain => {
-            !name.chars().any(|c| c.is_whitespace() || matches!(c, '/' | '\'' | '"' | '\\' | '*' | '?' | ','))
+            !name
+                .chars()
+                .any(|c| c.is_whitespace() || matches!(c, '/' | '\'' | '"' | '\\' | '*' | '?' | ','))
                 && !name.starts_with(['-', '.'])
-                && !name.parse::<IpAddr>().is_ok_and(|ip| ip.is_unspecified() || ip.is_loopback())
+                && !name
+                    .parse::<IpAddr>()
+                    .is_ok_and(|ip| ip.is_unspecified() || ip.is_loopback())
                 && !name.eq_ignore_ascii_case("localhost")
         }
         _ => true,
@@ -197,9 +201,31 @@ fn is_valid(kind: EntityType, name: &str) -> bool {
 /// True for what senders write when they have no value. Compared without case and outer white space.
 pub fn is_placeholder(text: &str) -> bool {
     const WORDS: [&str; 25] = [
-        "", "-", "--", "n/a", "na", "n.a.", "none", "null", "nil", "undefined", "unknown", "(unknown)", "<unknown>",
-        "(null)", "empty", "not available", "not applicable", "tbd", "0", "0.0.0.0", "::", "0001-01-01",
-        "1970-01-01", "generatedfindingaccesskeyid", "generatedfindingusername",
+        "",
+        "-",
+        "--",
+        "n/a",
+        "na",
+        "n.a.",
+        "none",
+        "null",
+        "nil",
+        "undefined",
+        "unknown",
+        "(unknown)",
+        "<unknown>",
+        "(null)",
+        "empty",
+        "not available",
+        "not applicable",
+        "tbd",
+        "0",
+        "0.0.0.0",
+        "::",
+        "0001-01-01",
+        "1970-01-01",
+        "generatedfindingaccesskeyid",
+        "generatedfindingusername",
     ];
     let text = text.trim();
     let lower = text.to_ascii_lowercase();
@@ -216,21 +242,51 @@ mod tests {
 
     #[test]
     fn placeholders_never_become_entities() {
-        for name in ["", " ", "n/a", "N/A", "-", "Unknown", "None", "{object}", "<blacklisted-ip>", "$result.host$", "*"] {
-            assert!(Entity::new(EntityType::Host, Role::Affected, name).is_none(), "{name}");
+        for name in [
+            "",
+            " ",
+            "n/a",
+            "N/A",
+            "-",
+            "Unknown",
+            "None",
+            "{object}",
+            "<blacklisted-ip>",
+            "$result.host$",
+            "*",
+        ] {
+            assert!(
+                Entity::new(EntityType::Host, Role::Affected, name).is_none(),
+                "{name}"
+            );
         }
         for ip in ["0.0.0.0", "::", "10.0.0.#36859", "10.0.0.256", "n/a"] {
             assert!(Entity::new(EntityType::Ip, Role::Observed, ip).is_none(), "{ip}");
         }
-        for host in ["localhost", "127.0.0.1", "a b", "x'or'1", "../etc", "-rf", "a,b", "web\n07"] {
-            assert!(Entity::new(EntityType::Host, Role::Affected, host).is_none(), "{host}");
+        for host in [
+            "localhost",
+            "127.0.0.1",
+            "a b",
+            "x'or'1",
+            "../etc",
+            "-rf",
+            "a,b",
+            "web\n07",
+        ] {
+            assert!(
+                Entity::new(EntityType::Host, Role::Affected, host).is_none(),
+                "{host}"
+            );
         }
     }
 
     #[test]
     fn real_names_become_entities() {
         let host = Entity::new(EntityType::Host, Role::Affected, " web-07.corp.example ").unwrap();
-        assert_eq!((host.name.as_str(), host.uid.as_str()), ("web-07.corp.example", "web-07.corp.example"));
+        assert_eq!(
+            (host.name.as_str(), host.uid.as_str()),
+            ("web-07.corp.example", "web-07.corp.example")
+        );
         assert_eq!(host.clone().with_uid("n/a").uid, "web-07.corp.example");
         assert_eq!(host.with_uid("6f1a").uid, "6f1a");
         assert!(Entity::new(EntityType::Ip, Role::Actor, "2001:db8::1").is_some());

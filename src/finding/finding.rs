@@ -129,18 +129,59 @@ impl Finding {
 
     /// The names a trigger may use; `raw.` and `*.attributes.` lead into the sender's own fields.
     pub const FIELDS: [&'static str; 34] = [
-        "id", "source", "uid", "title", "message", "severity", "severity_id", "activity", "time", "rule.uid",
-        "rule.name", "product", "attack.technique", "attack.tactic", "url", "actor.type", "actor.name",
-        "actor.uid", "actor.role", "affected.type", "affected.name", "affected.uid", "affected.role",
-        "observed.type", "observed.name", "observed.uid", "observed.role", "entity.type", "entity.name",
-        "entity.uid", "entity.role", "affected.ids", "actor.ids", "observed.ids",
+        "id",
+        "source",
+        "uid",
+        "title",
+        "message",
+        "severity",
+        "severity_id",
+        "activity",
+        "time",
+        "rule.uid",
+        "rule.name",
+        "product",
+        "attack.technique",
+        "attack.tactic",
+        "url",
+        "actor.type",
+        "actor.name",
+        "actor.uid",
+        "actor.role",
+        "affected.type",
+        "affected.name",
+        "affected.uid",
+        "affected.role",
+        "observed.type",
+        "observed.name",
+        "observed.uid",
+        "observed.role",
+        "entity.type",
+        "entity.name",
+        "entity.uid",
+        "entity.role",
+        "affected.ids",
+        "actor.ids",
+        "observed.ids",
     ];
 
     /// True when a trigger may name this field.
     pub fn is_field(name: &str) -> bool {
-        let open = ["raw.", "actor.attributes.", "affected.attributes.", "observed.attributes.", "entity.attributes.",
-            "actor.ids.", "affected.ids.", "observed.ids.", "entity.ids."];
-        Finding::FIELDS.contains(&name) || open.iter().any(|prefix| name.len() > prefix.len() && name.starts_with(prefix))
+        let open = [
+            "raw.",
+            "actor.attributes.",
+            "affected.attributes.",
+            "observed.attributes.",
+            "entity.attributes.",
+            "actor.ids.",
+            "affected.ids.",
+            "observed.ids.",
+            "entity.ids.",
+        ];
+        Finding::FIELDS.contains(&name)
+            || open
+                .iter()
+                .any(|prefix| name.len() > prefix.len() && name.starts_with(prefix))
     }
 }
 
@@ -194,7 +235,12 @@ mod tests {
 
     #[test]
     fn fields_are_known_or_open() {
-        for known in ["affected.type", "raw.result.host", "entity.ids.okta", "severity_id"] {
+        for known in [
+            "affected.type",
+            "raw.result.host",
+            "entity.ids.okta",
+            "severity_id",
+        ] {
             assert!(Finding::is_field(known), "{known}");
         }
         for unknown in ["affected.tpye", "raw.", "host", "affected"] {

@@ -46,7 +46,13 @@ mod tests {
 
     #[test]
     fn words_of_any_case_are_understood_and_read_back() {
-        for (word, id) in [("High", 4), ("CRITICAL", 5), (" warning ", 3), ("weird", 0), ("", 0)] {
+        for (word, id) in [
+            ("High", 4),
+            ("CRITICAL", 5),
+            (" warning ", 3),
+            ("weird", 0),
+            ("", 0),
+        ] {
             assert_eq!(SeverityId::from_word(word), SeverityId(id), "{word}");
         }
         for id in 1..=6 {

@@ -22,4 +22,8 @@ pub mod action;
 pub mod finding;
 
 // floor 2: rules
+pub mod guardrail;
 pub mod script;
+
+// floor 3
+pub mod journal;

@@ -41,11 +41,18 @@ fn halted(weighing: &Weighing<'_>) -> Option<Reason> {
         Ok(Some(halt)) => format!("{} halted all effects at {}: {}", halt.by, halt.at, halt.reason),
         Err(problem) => format!("it cannot be told whether effects are halted: {problem}"),
     };
-    Some(Reason { rule: "halt".into(), decision: Decision::Hold, why })
+    Some(Reason {
+        rule: "halt".into(),
+        decision: Decision::Hold,
+        why,
+    })
 }
 
 fn protected(weighing: &Weighing<'_>) -> Vec<Reason> {
-    let kind = weighing.target.map(|target| target.kind).or(weighing.entity.map(|entity| entity.kind));
+    let kind = weighing
+        .target
+        .map(|target| target.kind)
+        .or(weighing.entity.map(|entity| entity.kind));
     let Some(kind) = kind else { return Vec::new() };
     let mut names: Vec<&str> = Vec::new();
     if let Some(target) = weighing.target {
@@ -123,37 +130,80 @@ mod tests {
     }
 
     fn policy() -> Policy {
-        Policy { protected: vec![Protected::new(Some(EntityType::Host), "dc-*", "domain controllers").unwrap()] }
+        Policy {
+            protected: vec![Protected::new(Some(EntityType::Host), "dc-*", "domain controllers").unwrap()],
+        }
     }
 
-    fn weigh(target: Option<&Target>, halt: Result<Option<&Halt>, &str>, restores: bool, class: Class) -> Verdict {
+    fn weigh(
+        target: Option<&Target>,
+        halt: Result<Option<&Halt>, &str>,
+        restores: bool,
+        class: Class,
+    ) -> Verdict {
         let mut action = contain();
         action.class = class;
         let entity = Entity::new(EntityType::Host, Role::Affected, "alias-of-it").unwrap();
-        evaluate(&Weighing { policy: &policy(), halt, action: &action, target, entity: Some(&entity), restores })
+        evaluate(&Weighing {
+            policy: &policy(),
+            halt,
+            action: &action,
+            target,
+            entity: Some(&entity),
+            restores,
+        })
     }
 
     #[test]
     fn an_ordinary_target_is_allowed() {
-        assert_eq!(weigh(Some(&host("web-07")), Ok(None), false, Class::Set).decision, Decision::Allow);
+        assert_eq!(
+            weigh(Some(&host("web-07")), Ok(None), false, Class::Set).decision,
+            Decision::Allow
+        );
     }
 
     #[test]
     fn a_protected_target_is_denied_under_its_resolved_name_but_may_be_restored() {
         let verdict = weigh(Some(&host("dc-01")), Ok(None), false, Class::Set);
         assert_eq!(verdict.decision, Decision::Deny);
-        assert_eq!(verdict.why(), "protected: `dc-*` is protected: domain controllers");
-        assert_eq!(weigh(Some(&host("dc-01")), Ok(None), true, Class::Set).decision, Decision::Allow);
+        assert_eq!(
+            verdict.why(),
+            "protected: `dc-*` is protected: domain controllers"
+        );
+        assert_eq!(
+            weigh(Some(&host("dc-01")), Ok(None), true, Class::Set).decision,
+            Decision::Allow
+        );
     }
 
     #[test]
     fn halt_holds_everything_that_changes_and_so_does_not_knowing() {
-        let halt = Halt { by: "ana".into(), at: Time(0), reason: "storm".into() };
-        assert_eq!(weigh(Some(&host("web-07")), Ok(Some(&halt)), false, Class::Set).decision, Decision::Hold);
-        assert_eq!(weigh(Some(&host("web-07")), Ok(Some(&halt)), true, Class::Set).decision, Decision::Hold);
-        assert_eq!(weigh(Some(&host("web-07")), Err("the store is away"), false, Class::Set).decision, Decision::Hold);
-        assert_eq!(weigh(Some(&host("web-07")), Ok(Some(&halt)), false, Class::Read).decision, Decision::Allow);
-        assert_eq!(weigh(Some(&host("dc-01")), Ok(Some(&halt)), false, Class::Set).decision, Decision::Deny, "deny wins");
+        let halt = Halt {
+            by: "ana".into(),
+            at: Time(0),
+            reason: "storm".into(),
+        };
+        assert_eq!(
+            weigh(Some(&host("web-07")), Ok(Some(&halt)), false, Class::Set).decision,
+            Decision::Hold
+        );
+        assert_eq!(
+            weigh(Some(&host("web-07")), Ok(Some(&halt)), true, Class::Set).decision,
+            Decision::Hold
+        );
+        assert_eq!(
+            weigh(Some(&host("web-07")), Err("the store is away"), false, Class::Set).decision,
+            Decision::Hold
+        );
+        assert_eq!(
+            weigh(Some(&host("web-07")), Ok(Some(&halt)), false, Class::Read).decision,
+            Decision::Allow
+        );
+        assert_eq!(
+            weigh(Some(&host("dc-01")), Ok(Some(&halt)), false, Class::Set).decision,
+            Decision::Deny,
+            "deny wins"
+        );
     }
 
     #[test]
@@ -161,6 +211,9 @@ mod tests {
         assert_eq!(weigh(None, Ok(None), false, Class::Set).decision, Decision::Deny);
         let mut empty = host("web-07");
         empty.id = " ".into();
-        assert_eq!(weigh(Some(&empty), Ok(None), false, Class::Set).decision, Decision::Deny);
+        assert_eq!(
+            weigh(Some(&empty), Ok(None), false, Class::Set).decision,
+            Decision::Deny
+        );
     }
 }

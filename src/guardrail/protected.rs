@@ -30,7 +30,11 @@ impl Protected {
         if name.trim().is_empty() {
             return Err(BadPattern::Empty);
         }
-        Ok(Protected { kind, name: name.trim().to_owned(), why: why.to_owned() })
+        Ok(Protected {
+            kind,
+            name: name.trim().to_owned(),
+            why: why.to_owned(),
+        })
     }
 
     /// True when the pattern fits this type and any of these names. A host name also fits without its domain:
@@ -44,7 +48,9 @@ impl Protected {
             let name = name.trim().trim_end_matches('.').to_lowercase();
             let short = name.split('.').next().unwrap_or("");
             glob(pattern.as_bytes(), name.as_bytes())
-                || (kind == EntityType::Host && !short.is_empty() && glob(pattern.as_bytes(), short.as_bytes()))
+                || (kind == EntityType::Host
+                    && !short.is_empty()
+                    && glob(pattern.as_bytes(), short.as_bytes()))
         })
     }
 }
@@ -53,8 +59,12 @@ impl Protected {
 fn glob(pattern: &[u8], text: &[u8]) -> bool {
     let mut rest = text;
     let mut parts = pattern.split(|byte| *byte == b'*');
-    let Some(first) = parts.next() else { return text.is_empty() };
-    let Some(after) = rest.strip_prefix(first) else { return false };
+    let Some(first) = parts.next() else {
+        return text.is_empty();
+    };
+    let Some(after) = rest.strip_prefix(first) else {
+        return false;
+    };
     rest = after;
     let mut last: Option<&[u8]> = None;
     for part in parts {
@@ -94,11 +104,22 @@ mod tests {
     #[test]
     fn stars_match_any_run_of_characters() {
         for (pattern, text, fits) in [
-            ("*", "", true), ("a*b", "ab", true), ("a*b", "axxb", true), ("a*b", "axxc", false),
-            ("*mid*", "xmidy", true), ("a*a", "a", false), ("", "", true), ("", "x", false), ("a*b*c", "abbc", true),
+            ("*", "", true),
+            ("a*b", "ab", true),
+            ("a*b", "axxb", true),
+            ("a*b", "axxc", false),
+            ("*mid*", "xmidy", true),
+            ("a*a", "a", false),
+            ("", "", true),
+            ("", "x", false),
+            ("a*b*c", "abbc", true),
             ("*ab", "aab", true),
         ] {
-            assert_eq!(glob(pattern.as_bytes(), text.as_bytes()), fits, "{pattern} {text}");
+            assert_eq!(
+                glob(pattern.as_bytes(), text.as_bytes()),
+                fits,
+                "{pattern} {text}"
+            );
         }
     }
 }

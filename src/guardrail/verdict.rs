@@ -37,13 +37,21 @@ pub struct Verdict {
 impl Verdict {
     /// Joins the rules' answers: the strictest wins.
     pub fn join(reasons: Vec<Reason>) -> Verdict {
-        let decision = reasons.iter().map(|reason| reason.decision).max().unwrap_or(Decision::Allow);
+        let decision = reasons
+            .iter()
+            .map(|reason| reason.decision)
+            .max()
+            .unwrap_or(Decision::Allow);
         Verdict { decision, reasons }
     }
 
     /// The reasons in one line, for people.
     pub fn why(&self) -> String {
-        let reasons: Vec<String> = self.reasons.iter().map(|r| format!("{}: {}", r.rule, r.why)).collect();
+        let reasons: Vec<String> = self
+            .reasons
+            .iter()
+            .map(|r| format!("{}: {}", r.rule, r.why))
+            .collect();
         reasons.join("; ")
     }
 }

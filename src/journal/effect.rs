@@ -1,0 +1,275 @@
+//! One change to the world, as its events tell it.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::action::{
+    ActionSpec, Fault, Outcome, ReadBack, Reading, Retry, Standing, Target, Undo, Verification,
+};
+use crate::clock::Time;
+use crate::finding::Entity;
+use crate::guardrail::Verdict;
+use crate::id::{EffectId, RunId};
+use crate::script::StepId;
+
+/// An ask, bound to one action of one connector instance.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Bound {
+    /// The effect.
+    pub effect: EffectId,
+    /// The step that asked.
+    pub step: StepId,
+    /// The action, as its manifest had it then.
+    pub spec: ActionSpec,
+    /// The connector instance.
+    pub instance: String,
+    /// The target as it was named.
+    pub entity: Option<Entity>,
+    /// Arguments beside the target.
+    pub args: serde_json::Map<String, Value>,
+    /// How long it holds, ms; `None` until someone ends it.
+    pub lease_ms: Option<u64>,
+    /// Set when it restores what another effect changed.
+    pub reverts: Option<Reverts>,
+}
+
+/// What a reverting effect reverts.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Reverts {
+    /// The run of the effect.
+    pub run: RunId,
+    /// The effect.
+    pub effect: EffectId,
+    /// How that effect is seen: the present must still look like this, or someone changed it since.
+    pub left: ReadBack,
+}
+
+/// The durable word that an attempt is about to be made. Recovery may assume: without it nothing was sent.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Intent {
+    /// The effect.
+    pub effect: EffectId,
+    /// Which attempt, from 1.
+    pub attempt: u32,
+    /// The claim it was made under.
+    pub epoch: u64,
+    /// The same for every attempt, sent to vendors that take one.
+    pub key: String,
+    /// The state to restore; that before the first hold where others hold too.
+    pub prior: Option<Reading>,
+    /// How it is restored; `None` when it was so before, or cannot be undone.
+    pub undo: Option<Undo>,
+    /// When its lease ends.
+    pub until: Option<Time>,
+}
+
+/// One attempt.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Attempt {
+    /// Its intent.
+    pub intent: Intent,
+    /// When it was intended.
+    pub at: Time,
+    /// What came of it and when, once known.
+    pub ended: Option<(Time, Outcome)>,
+    /// Looks at the target since, that did not show it in force.
+    pub probes: u32,
+    /// The last look, and when.
+    pub probed: Option<(Time, Result<Reading, Fault>)>,
+}
+
+/// Where an effect stands.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Stage {
+    /// Its target is to be found.
+    Bound,
+    /// Target known: lock, capture, weigh, intend.
+    Resolved,
+    /// Looking failed; again after this moment.
+    LookAgain(Time),
+    /// Held by a guardrail since.
+    Held(Time),
+    /// Intended under this epoch, without an outcome.
+    Intended(u64),
+    /// It may have happened.
+    Unknown,
+    /// It happened.
+    Done,
+    /// It did not happen; another attempt after this moment.
+    Again(Time),
+    /// It did not happen, and that is the end of it.
+    NotDone(Fault),
+    /// A person has to say.
+    InDoubt,
+}
+
+/// What the events say of one effect.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EffectState {
+    /// The binding.
+    pub bound: Bound,
+    /// The resolved target.
+    pub target: Option<Target>,
+    /// The state before.
+    pub captured: Option<Reading>,
+    /// The last verdict, and when.
+    pub verdict: Option<(Time, Verdict)>,
+    /// Failures to look, before anything was intended.
+    pub failures: u32,
+    /// The last of them.
+    pub failed: Option<(Time, Fault, Retry)>,
+    /// Refused before anything was intended.
+    pub refused: Option<Fault>,
+    /// The attempts.
+    pub attempts: Vec<Attempt>,
+    /// What reading back last showed, and when.
+    pub verification: Option<(Time, Verification)>,
+    /// How often it was read back.
+    pub readings: u32,
+    /// Why nobody can see whether it happened.
+    pub in_doubt: Option<String>,
+}
+
+impl EffectState {
+    /// An effect that is bound and nothing else.
+    pub fn new(bound: Bound) -> EffectState {
+        EffectState {
+            bound,
+            target: None,
+            captured: None,
+            verdict: None,
+            failures: 0,
+            failed: None,
+            refused: None,
+            attempts: Vec::new(),
+            verification: None,
+            readings: 0,
+            in_doubt: None,
+        }
+    }
+
+    /// The last attempt.
+    pub fn last(&self) -> Option<&Attempt> {
+        self.attempts.last()
+    }
+
+    /// Its outcome, when it ended and was done.
+    pub fn done(&self) -> Option<(Time, &Outcome)> {
+        match self.last()?.ended.as_ref()? {
+            (at, outcome @ Outcome::Done { .. }) => Some((*at, outcome)),
+            _ => None,
+        }
+    }
+
+    /// True when some attempt was without a clear answer: from then on "not done" describes an attempt, not
+    /// the effect, until a look has shown it.
+    pub fn was_unknown(&self) -> bool {
+        self.attempts.iter().any(|attempt| match &attempt.ended {
+            None => true,
+            Some((_, Outcome::Unknown { .. })) => true,
+            Some(_) => false,
+        })
+    }
+
+    /// How the action's own reading stands; absent where it has none.
+    pub fn judge(&self, reading: &Reading) -> Standing {
+        self.bound
+            .spec
+            .verify
+            .as_ref()
+            .map_or(Standing::Absent, |verify| verify.judge(reading))
+    }
+
+    /// True when nothing more will be done about it, verification aside.
+    pub fn is_closed(&self) -> bool {
+        matches!(self.stage(), Stage::Done | Stage::NotDone(_) | Stage::InDoubt)
+    }
+
+    /// True when verification has said its last word, or has none to say.
+    pub fn is_settled(&self) -> bool {
+        match self.stage() {
+            Stage::NotDone(_) | Stage::InDoubt => true,
+            Stage::Done => {
+                !self.bound.spec.changes()
+                    || matches!(self.verification, Some((_, word)) if word != Verification::Pending)
+            }
+            _ => false,
+        }
+    }
+
+    /// The fault of an effect that did not happen or is in doubt.
+    pub fn fault(&self) -> Option<Fault> {
+        match self.stage() {
+            Stage::NotDone(fault) => Some(fault),
+            Stage::InDoubt => Some(Fault::new(
+                "in-doubt",
+                format!(
+                    "{} may or may not have happened: {}",
+                    self.bound.spec.name,
+                    self.in_doubt.as_deref().unwrap_or("its outcome is unknown")
+                ),
+            )),
+            _ => None,
+        }
+    }
+
+    /// Where it stands.
+    pub fn stage(&self) -> Stage {
+        use crate::limits::ATTEMPTS_MAX;
+        if self.in_doubt.is_some() {
+            return Stage::InDoubt;
+        }
+        if let Some(fault) = &self.refused {
+            return Stage::NotDone(fault.clone());
+        }
+        let Some(attempt) = self.last() else {
+            if let Some((at, fault, retry)) = &self.failed {
+                return match self.pause_ms(*retry, self.failures) {
+                    Some(ms) if self.failures < ATTEMPTS_MAX => Stage::LookAgain(at.plus_ms(ms)),
+                    _ => Stage::NotDone(fault.clone()),
+                };
+            }
+            if let Some((at, verdict)) = &self.verdict
+                && verdict.decision == crate::guardrail::Decision::Hold
+            {
+                return Stage::Held(*at);
+            }
+            return if self.target.is_some() {
+                Stage::Resolved
+            } else {
+                Stage::Bound
+            };
+        };
+        match &attempt.ended {
+            None => Stage::Intended(attempt.intent.epoch),
+            Some((_, Outcome::Done { .. })) => Stage::Done,
+            Some((_, Outcome::Unknown { .. })) => Stage::Unknown,
+            Some((at, Outcome::NotDone { fault, retry })) => {
+                if self.was_unknown() && attempt.probes == 0 {
+                    return Stage::Unknown;
+                }
+                match self.pause_ms(*retry, attempt.intent.attempt) {
+                    Some(ms) if attempt.intent.attempt < ATTEMPTS_MAX => Stage::Again(at.plus_ms(ms)),
+                    _ => Stage::NotDone(fault.clone()),
+                }
+            }
+        }
+    }
+
+    /// The pause before try number `tries + 1`: what the vendor said, or doubling from the first with a jitter
+    /// of up to a quarter that is derived from the effect, so that replay sees the same moment.
+    fn pause_ms(&self, retry: Retry, tries: u32) -> Option<u64> {
+        use crate::limits::{BACKOFF_FIRST_MS, BACKOFF_MS_MAX};
+        match retry {
+            Retry::Never => None,
+            Retry::AfterMs(ms) => Some(ms),
+            Retry::Backoff => {
+                let doubled = BACKOFF_FIRST_MS.saturating_mul(1 << tries.saturating_sub(1).min(20));
+                let base = doubled.min(BACKOFF_MS_MAX);
+                let seed = crate::digest::Digest::of(format!("{} {tries}", self.bound.effect).as_bytes());
+                let jitter = u64::from(seed.0.first().copied().unwrap_or(0)) * (base / 4) / 255;
+                Some(base + jitter)
+            }
+        }
+    }
+}

@@ -1,0 +1,301 @@
+//! Every event there is. Appended, never changed; a variant's name is its kind in the journal for good.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::effect::{Bound, Intent};
+use super::header::{End, Header};
+use crate::action::{Fault, Outcome, Reading, Request, Retry, Target, Verification};
+use crate::clock::Time;
+use crate::digest::Digest;
+use crate::guardrail::Verdict;
+use crate::id::{AlertId, EffectId, FindingId, RunId};
+use crate::script::StepId;
+
+/// What became of one finding of an alert.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FindingFate {
+    /// It started these runs.
+    Matched {
+        /// The runs.
+        runs: Vec<RunId>,
+    },
+    /// No trigger wanted it.
+    Unmatched,
+    /// The same finding was here before.
+    Duplicate {
+        /// How many times it has come now.
+        times: u64,
+    },
+    /// Every trigger that wanted it had run for the same key within its window.
+    Suppressed {
+        /// The runs it would have repeated.
+        runs: Vec<RunId>,
+    },
+}
+
+/// One finding of an alert.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FindingRecord {
+    /// The finding.
+    pub finding: FindingId,
+    /// Its title.
+    pub title: String,
+    /// What became of it.
+    pub fate: FindingFate,
+}
+
+/// How an ask was answered.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Answered {
+    /// With a value.
+    Value(Value),
+    /// With an error, which the script may catch.
+    Fault(Fault),
+}
+
+/// Something that happened.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Event {
+    /// A delivery was authenticated and kept. First of an alert's chain.
+    AlertAccepted {
+        /// The alert.
+        alert: AlertId,
+        /// The source it came by.
+        source: String,
+        /// What told it from other deliveries.
+        delivery: String,
+        /// Digest of the body, which is kept beside the journal.
+        body: Digest,
+        /// Length of the body, bytes.
+        bytes: u64,
+        /// How it proved itself, such as `standard-webhooks v1` or `header`.
+        proof: String,
+    },
+    /// It was understood; each finding's fate.
+    AlertSplit {
+        /// The findings, in the order they came.
+        findings: Vec<FindingRecord>,
+    },
+    /// It is authentic and makes no sense to us; kept, listed, reprocessable.
+    AlertUnreadable {
+        /// Why.
+        why: String,
+    },
+    /// It is a message about the channel (a ping), not an alert.
+    AlertControl {
+        /// What it is.
+        what: String,
+    },
+    /// A person asked for it to be processed again.
+    AlertReopened {
+        /// The principal.
+        principal: String,
+    },
+
+    /// A run begins. First of a run's chain.
+    RunStarted(Box<Header>),
+    /// A worker took the run over.
+    RunClaimed {
+        /// The claim's number; lower ones can no longer append.
+        epoch: u64,
+        /// The worker.
+        worker: String,
+    },
+    /// The script asks for something and waits for it.
+    StepAsked {
+        /// Where in the script's course.
+        step: StepId,
+        /// What for.
+        name: String,
+        /// With what.
+        args: Vec<Value>,
+        /// Digest of name and arguments.
+        digest: Digest,
+        /// Line in the playbook, from 1.
+        line: u32,
+        /// Column in the playbook, from 1.
+        column: u32,
+    },
+    /// The script says something and goes on.
+    StepTold {
+        /// Where in the script's course.
+        step: StepId,
+        /// What kind: `note`, `notify::oncall`.
+        name: String,
+        /// The words.
+        args: Vec<Value>,
+        /// Digest of name and arguments.
+        digest: Digest,
+        /// Line in the playbook, from 1.
+        line: u32,
+    },
+    /// An ask waits until a moment.
+    TimerSet {
+        /// The step.
+        step: StepId,
+        /// The moment.
+        due: Time,
+    },
+    /// An ask has its answer.
+    StepAnswered {
+        /// The step.
+        step: StepId,
+        /// The answer.
+        result: Answered,
+    },
+
+    /// An ask became one effect of one connector instance.
+    EffectBound(Box<Bound>),
+    /// The target is exactly this one.
+    EffectResolved {
+        /// The effect.
+        effect: EffectId,
+        /// The target.
+        target: Target,
+        /// What was requested to find it.
+        requests: Vec<Request>,
+    },
+    /// Looking failed before anything was intended.
+    EffectFailed {
+        /// The effect.
+        effect: EffectId,
+        /// Why.
+        fault: Fault,
+        /// Whether to look again.
+        retry: Retry,
+        /// What was requested.
+        requests: Vec<Request>,
+    },
+    /// The state before.
+    EffectCaptured {
+        /// The effect.
+        effect: EffectId,
+        /// What was read.
+        reading: Reading,
+        /// What was requested to read it.
+        requests: Vec<Request>,
+    },
+    /// The guardrails spoke.
+    EffectWeighed {
+        /// The effect.
+        effect: EffectId,
+        /// What they said.
+        verdict: Verdict,
+    },
+    /// It is about to be done. Durable before the first byte leaves.
+    EffectIntended(Box<Intent>),
+    /// An attempt ended.
+    EffectEnded {
+        /// The effect.
+        effect: EffectId,
+        /// Which attempt, from 1.
+        attempt: u32,
+        /// What came of it.
+        outcome: Outcome,
+        /// What was requested.
+        requests: Vec<Request>,
+        /// From intent to outcome, ms.
+        duration_ms: u64,
+    },
+    /// An attempt without a clear answer was looked into, and it is not there (yet).
+    EffectProbed {
+        /// The effect.
+        effect: EffectId,
+        /// What was read, or why nothing could be read.
+        found: Result<Reading, Fault>,
+        /// What was requested.
+        requests: Vec<Request>,
+    },
+    /// It was read back.
+    EffectVerified {
+        /// The effect.
+        effect: EffectId,
+        /// What that showed.
+        verification: Verification,
+        /// What was read, where something was.
+        reading: Option<Reading>,
+        /// What was requested.
+        requests: Vec<Request>,
+    },
+    /// Nobody can see whether it happened; a person has to say.
+    EffectInDoubt {
+        /// The effect.
+        effect: EffectId,
+        /// Why it cannot be seen.
+        why: String,
+    },
+    /// A person should know now.
+    Alarmed {
+        /// A listed word: `contradicted`, `not-in-force`, `in-doubt`, `undo-failed`, `run-failed`.
+        code: String,
+        /// For people.
+        message: String,
+        /// The effect it is about.
+        effect: Option<EffectId>,
+    },
+
+    /// The script ended by itself.
+    ScriptReturned {
+        /// Its value.
+        value: Value,
+    },
+    /// The script ended with an error nobody caught.
+    ScriptFailed {
+        /// The error.
+        fault: Fault,
+        /// Line in the playbook, from 1; 0 when unknown.
+        line: u32,
+        /// Column in the playbook, from 1; 0 when unknown.
+        column: u32,
+    },
+    /// The run cannot go on by itself: replay differs from the record, or its bundle is gone.
+    RunParked {
+        /// Both sides, or what is missing.
+        why: String,
+    },
+    /// The run is over. Last of a run's chain.
+    RunSettled {
+        /// How.
+        end: End,
+        /// Why, for people.
+        why: String,
+    },
+}
+
+impl Event {
+    /// The kind, as the chain holds it.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Event::AlertAccepted { .. } => "alert_accepted",
+            Event::AlertSplit { .. } => "alert_split",
+            Event::AlertUnreadable { .. } => "alert_unreadable",
+            Event::AlertControl { .. } => "alert_control",
+            Event::AlertReopened { .. } => "alert_reopened",
+            Event::RunStarted(_) => "run_started",
+            Event::RunClaimed { .. } => "run_claimed",
+            Event::StepAsked { .. } => "step_asked",
+            Event::StepTold { .. } => "step_told",
+            Event::TimerSet { .. } => "timer_set",
+            Event::StepAnswered { .. } => "step_answered",
+            Event::EffectBound(_) => "effect_bound",
+            Event::EffectResolved { .. } => "effect_resolved",
+            Event::EffectFailed { .. } => "effect_failed",
+            Event::EffectCaptured { .. } => "effect_captured",
+            Event::EffectWeighed { .. } => "effect_weighed",
+            Event::EffectIntended(_) => "effect_intended",
+            Event::EffectEnded { .. } => "effect_ended",
+            Event::EffectProbed { .. } => "effect_probed",
+            Event::EffectVerified { .. } => "effect_verified",
+            Event::EffectInDoubt { .. } => "effect_in_doubt",
+            Event::Alarmed { .. } => "alarmed",
+            Event::ScriptReturned { .. } => "script_returned",
+            Event::ScriptFailed { .. } => "script_failed",
+            Event::RunParked { .. } => "run_parked",
+            Event::RunSettled { .. } => "run_settled",
+        }
+    }
+}

@@ -1,0 +1,333 @@
+//! A run as its events tell it. Folding the same entries gives the same state, whoever folds, whenever.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::chain::{Broken, Entry, verify};
+use super::effect::{Attempt, EffectState};
+use super::event::{Answered, Event};
+use super::header::{End, Header};
+use super::upcast::UnknownEvent;
+use crate::action::{Fault, Verification};
+use crate::clock::Time;
+use crate::digest::Digest;
+use crate::id::EffectId;
+use crate::script::StepId;
+
+/// One ask of the script.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Step {
+    /// What for.
+    pub name: String,
+    /// With what.
+    pub args: Vec<Value>,
+    /// Digest of both.
+    pub digest: Digest,
+    /// Line in the playbook.
+    pub line: u32,
+    /// Column in the playbook.
+    pub column: u32,
+    /// When it was asked.
+    pub at: Time,
+    /// When it is due, for a wait.
+    pub due: Option<Time>,
+    /// The effects it became.
+    pub effects: Vec<EffectId>,
+    /// Its answer.
+    pub answer: Option<Answered>,
+}
+
+/// How the script ended.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ScriptEnd {
+    /// By itself, with a value.
+    Returned(Value),
+    /// With an error nobody caught, at a line and column.
+    Failed(Fault, u32, u32),
+}
+
+/// Something a person was told at once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Alarm {
+    /// When.
+    pub at: Time,
+    /// The listed word.
+    pub code: String,
+    /// For people.
+    pub message: String,
+    /// The effect it is about.
+    pub effect: Option<EffectId>,
+}
+
+/// A run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RunState {
+    /// How it began.
+    pub header: Header,
+    /// Entries folded.
+    pub len: u64,
+    /// Digest of the last of them.
+    pub last: Digest,
+    /// When it began.
+    pub started_at: Time,
+    /// When its last event was recorded.
+    pub updated_at: Time,
+    /// The highest claim that appended.
+    pub epoch: u64,
+    /// Asks by step.
+    pub steps: BTreeMap<StepId, Step>,
+    /// What the script said, by step.
+    pub told: BTreeMap<StepId, Digest>,
+    /// Effects.
+    pub effects: BTreeMap<EffectId, EffectState>,
+    /// Effects in the order they were bound.
+    pub order: Vec<EffectId>,
+    /// How the script ended, once it has.
+    pub script: Option<ScriptEnd>,
+    /// Why it cannot go on by itself.
+    pub parked: Option<String>,
+    /// Who was told what.
+    pub alarms: Vec<Alarm>,
+    /// How it ended, once it has.
+    pub settled: Option<(Time, End, String)>,
+}
+
+/// The journal cannot be folded into a run.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CannotFold {
+    /// The chain does not hold.
+    #[error(transparent)]
+    Broken(#[from] Broken),
+    /// An entry cannot be read.
+    #[error(transparent)]
+    Unknown(#[from] UnknownEvent),
+    /// The first entry is not the start of a run, or an event names a step or effect that was not begun.
+    #[error("the journal of {chain} does not make sense at entry {seq}: {why}")]
+    Senseless {
+        /// Whose chain.
+        chain: String,
+        /// Which entry.
+        seq: u64,
+        /// What is wrong.
+        why: String,
+    },
+}
+
+impl RunState {
+    /// Folds a whole journal, checking its chain.
+    pub fn fold(entries: &[Entry]) -> Result<RunState, CannotFold> {
+        verify(entries)?;
+        let senseless = |seq, why: &str| CannotFold::Senseless {
+            chain: entries
+                .first()
+                .map(|entry| entry.chain.to_string())
+                .unwrap_or_default(),
+            seq,
+            why: why.to_owned(),
+        };
+        let (first, rest) = entries.split_first().ok_or_else(|| senseless(0, "it is empty"))?;
+        let (at, event) = first.event()?;
+        let Event::RunStarted(header) = event else {
+            return Err(senseless(0, "it does not begin with the start of a run"));
+        };
+        let mut state = RunState::begin(*header, at, first.digest);
+        for entry in rest {
+            let (at, event) = entry.event()?;
+            state
+                .apply(at, &event, entry.digest)
+                .map_err(|why| senseless(entry.seq, &why))?;
+        }
+        Ok(state)
+    }
+
+    /// A run with its first entry.
+    pub fn begin(header: Header, at: Time, digest: Digest) -> RunState {
+        RunState {
+            header,
+            len: 1,
+            last: digest,
+            started_at: at,
+            updated_at: at,
+            epoch: 0,
+            steps: BTreeMap::new(),
+            told: BTreeMap::new(),
+            effects: BTreeMap::new(),
+            order: Vec::new(),
+            script: None,
+            parked: None,
+            alarms: Vec::new(),
+            settled: None,
+        }
+    }
+
+    /// Takes one more event in. An error says what it refers to that is not there; the state is then unusable.
+    pub fn apply(&mut self, at: Time, event: &Event, digest: Digest) -> Result<(), String> {
+        self.len += 1;
+        self.last = digest;
+        self.updated_at = at;
+        match event {
+            Event::RunStarted(_) => return Err("a run starts once".into()),
+            Event::RunClaimed { epoch, .. } => self.epoch = self.epoch.max(*epoch),
+            Event::StepAsked {
+                step,
+                name,
+                args,
+                digest,
+                line,
+                column,
+            } => {
+                let asked = Step {
+                    name: name.clone(),
+                    args: args.clone(),
+                    digest: *digest,
+                    line: *line,
+                    column: *column,
+                    at,
+                    due: None,
+                    effects: Vec::new(),
+                    answer: None,
+                };
+                self.steps.insert(step.clone(), asked);
+            }
+            Event::StepTold { step, digest, .. } => {
+                self.told.insert(step.clone(), *digest);
+            }
+            Event::TimerSet { step, due } => self.step(step)?.due = Some(*due),
+            Event::StepAnswered { step, result } => self.step(step)?.answer = Some(result.clone()),
+            Event::EffectBound(bound) => {
+                self.step(&bound.step)?.effects.push(bound.effect);
+                self.order.push(bound.effect);
+                self.effects
+                    .insert(bound.effect, EffectState::new((**bound).clone()));
+            }
+            Event::EffectResolved { effect, target, .. } => {
+                let state = self.effect(effect)?;
+                state.target = Some(target.clone());
+                state.failed = None;
+                state.failures = 0;
+            }
+            Event::EffectFailed {
+                effect, fault, retry, ..
+            } => {
+                let state = self.effect(effect)?;
+                state.failures += 1;
+                state.failed = Some((at, fault.clone(), *retry));
+            }
+            Event::EffectCaptured { effect, reading, .. } => {
+                let state = self.effect(effect)?;
+                state.captured = Some(reading.clone());
+                state.failed = None;
+            }
+            Event::EffectWeighed { effect, verdict } => {
+                self.effect(effect)?.verdict = Some((at, verdict.clone()));
+            }
+            Event::EffectIntended(intent) => {
+                let attempt = Attempt {
+                    intent: (**intent).clone(),
+                    at,
+                    ended: None,
+                    probes: 0,
+                    probed: None,
+                };
+                self.effect(&intent.effect)?.attempts.push(attempt);
+            }
+            Event::EffectEnded {
+                effect,
+                attempt,
+                outcome,
+                ..
+            } => {
+                let state = self.effect(effect)?;
+                if *attempt == 0 {
+                    if let crate::action::Outcome::NotDone { fault, .. } = outcome {
+                        state.refused = Some(fault.clone());
+                        return Ok(());
+                    }
+                    return Err("an attempt that was never intended has an outcome".into());
+                }
+                let Some(last) = state.attempts.last_mut().filter(|a| a.intent.attempt == *attempt) else {
+                    return Err(format!(
+                        "attempt {attempt} of {effect} was not the last one intended"
+                    ));
+                };
+                last.ended = Some((at, outcome.clone()));
+            }
+            Event::EffectProbed { effect, found, .. } => {
+                if let Some(last) = self.effect(effect)?.attempts.last_mut() {
+                    last.probes += 1;
+                    last.probed = Some((at, found.clone()));
+                }
+            }
+            Event::EffectVerified {
+                effect, verification, ..
+            } => {
+                let state = self.effect(effect)?;
+                state.readings += 1;
+                state.verification = Some((at, *verification));
+            }
+            Event::EffectInDoubt { effect, why } => self.effect(effect)?.in_doubt = Some(why.clone()),
+            Event::Alarmed {
+                code,
+                message,
+                effect,
+            } => {
+                let alarm = Alarm {
+                    at,
+                    code: code.clone(),
+                    message: message.clone(),
+                    effect: *effect,
+                };
+                self.alarms.push(alarm);
+            }
+            Event::ScriptReturned { value } => self.script = Some(ScriptEnd::Returned(value.clone())),
+            Event::ScriptFailed { fault, line, column } => {
+                self.script = Some(ScriptEnd::Failed(fault.clone(), *line, *column));
+            }
+            Event::RunParked { why } => self.parked = Some(why.clone()),
+            Event::RunSettled { end, why } => self.settled = Some((at, *end, why.clone())),
+            Event::AlertAccepted { .. }
+            | Event::AlertSplit { .. }
+            | Event::AlertUnreadable { .. }
+            | Event::AlertControl { .. }
+            | Event::AlertReopened { .. } => return Err(format!("`{}` belongs to an alert", event.kind())),
+        }
+        Ok(())
+    }
+
+    fn step(&mut self, step: &StepId) -> Result<&mut Step, String> {
+        self.steps
+            .get_mut(step)
+            .ok_or_else(|| format!("step {step} was never asked"))
+    }
+
+    fn effect(&mut self, effect: &EffectId) -> Result<&mut EffectState, String> {
+        self.effects
+            .get_mut(effect)
+            .ok_or_else(|| format!("{effect} was never bound"))
+    }
+
+    /// Effects in the order they were bound.
+    pub fn effects_in_order(&self) -> impl DoubleEndedIterator<Item = &EffectState> {
+        self.order.iter().filter_map(|id| self.effects.get(id))
+    }
+
+    /// How many asks have an answer: grows by one or more whenever there is reason to evaluate again.
+    pub fn answered(&self) -> usize {
+        self.steps.values().filter(|step| step.answer.is_some()).count()
+    }
+
+    /// The least that verification says of the effects that happened; `Yes` when there are none.
+    pub fn worst_verification(&self) -> Verification {
+        self.effects
+            .values()
+            .filter(|effect| effect.bound.spec.changes() && effect.done().is_some())
+            .map(|effect| {
+                effect
+                    .verification
+                    .map_or(Verification::Pending, |(_, word)| word)
+            })
+            .max()
+            .unwrap_or(Verification::Yes)
+    }
+}

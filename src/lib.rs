@@ -27,3 +27,6 @@ pub mod script;
 
 // floor 3
 pub mod journal;
+
+// floor 4
+pub mod store;

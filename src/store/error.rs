@@ -1,0 +1,96 @@
+//! What a store can say no with, by what the caller will do.
+
+/// Answer of every store operation.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Why an operation did not happen. After any of these, nothing of it happened, except where said.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// Too many writers wait. Try again soon; intake says 503.
+    #[error("the store is busy: {waiting} writers wait already")]
+    Busy {
+        /// How many wait.
+        waiting: usize,
+    },
+    /// There is no room. Nothing is lost that was acknowledged; intake says 503, no effect begins.
+    #[error("the store is full: {why}; free disk space and it goes on by itself")]
+    Full {
+        /// What the back end said.
+        why: String,
+    },
+    /// The claim is gone: another worker owns the run. Stop working on it.
+    #[error("the claim on {run} is gone: epoch {ours} is not {theirs}")]
+    Fenced {
+        /// The run.
+        run: String,
+        /// The epoch we hold.
+        ours: u64,
+        /// The epoch in force.
+        theirs: u64,
+    },
+    /// A different entry stands where this one should: a bug or a split brain. Stop.
+    #[error("{chain} already has another entry {seq}")]
+    Conflict {
+        /// Whose chain.
+        chain: String,
+        /// Where.
+        seq: u64,
+    },
+    /// The entry would leave a gap. Read the journal again.
+    #[error("{chain} ends at {len}, entry {seq} would leave a gap")]
+    Gap {
+        /// Whose chain.
+        chain: String,
+        /// Its length.
+        len: u64,
+        /// The entry.
+        seq: u64,
+    },
+    /// There is nothing of this name.
+    #[error("there is no {what}")]
+    Missing {
+        /// What was looked for.
+        what: String,
+    },
+    /// The operation names something that lives in another partition: a defect in the caller.
+    #[error("{what} does not live in partition {partition}")]
+    WrongPartition {
+        /// What.
+        what: String,
+        /// The partition named.
+        partition: u8,
+    },
+    /// The store cannot be reached or failed; whether the operation happened is not known. Repeat it: every
+    /// operation may be repeated.
+    #[error("the store failed: {why}")]
+    Unavailable {
+        /// What the back end said.
+        why: String,
+    },
+    /// What was read is not what was written.
+    #[error("the store holds something unreadable: {why}")]
+    Corrupt {
+        /// What.
+        why: String,
+    },
+    /// The store was written by a newer version, or by another kind of program.
+    #[error(
+        "the store has schema {found}, this program knows up to {known}: use the newer program, or restore a backup"
+    )]
+    Schema {
+        /// Found.
+        found: i64,
+        /// Known.
+        known: i64,
+    },
+}
+
+impl Error {
+    /// True when waiting may help.
+    pub fn may_pass(&self) -> bool {
+        matches!(
+            self,
+            Error::Busy { .. } | Error::Full { .. } | Error::Unavailable { .. }
+        )
+    }
+}

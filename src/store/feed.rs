@@ -1,0 +1,56 @@
+//! Everything that was appended in a partition, in order, for those who follow the journal.
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+
+use super::error::Result;
+use crate::clock::Time;
+use crate::id::Partition;
+use crate::journal::Entry;
+
+/// One entry in the feed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FeedItem {
+    /// Its place in the partition's feed, from 1, growing; a place is never used twice.
+    pub position: u64,
+    /// The entry.
+    pub entry: Entry,
+}
+
+/// Totals of a partition, for the accounting that must be 0 off.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counts {
+    /// Alerts by disposition word.
+    pub alerts: std::collections::BTreeMap<String, u64>,
+    /// Deliveries that were repeats.
+    pub repeats: u64,
+    /// Runs by status word.
+    pub runs: std::collections::BTreeMap<String, u64>,
+    /// Settled runs by end word.
+    pub ends: std::collections::BTreeMap<String, u64>,
+    /// Open runs that have no `wake_at` and no claim: must be 0.
+    pub stuck: u64,
+    /// Holds.
+    pub holds: u64,
+    /// Holds whose lease is over.
+    pub overdue: u64,
+}
+
+/// The feed.
+#[async_trait]
+pub trait Feed {
+    /// Entries after position `after`, in order, at most `limit`.
+    async fn feed(&self, partition: Partition, after: u64, limit: usize) -> Result<Vec<FeedItem>>;
+
+    /// Where a follower stands; 0 before its first.
+    async fn cursor(&self, partition: Partition, follower: &str) -> Result<u64>;
+
+    /// Moves a follower forward. Moving back is a no-op.
+    async fn set_cursor(&self, partition: Partition, follower: &str, position: u64) -> Result<()>;
+
+    /// Totals.
+    async fn counts(&self, partition: Partition, now: Time) -> Result<Counts>;
+
+    /// Answers when the store can take a write now; the error says why not.
+    async fn ready(&self) -> Result<()>;
+}

@@ -1,0 +1,22 @@
+//! Where everything durable is: one trait family, one contract suite, several back ends. Every operation names
+//! one partition and touches nothing outside it, is atomic, checks before its first write, and may be repeated.
+//! A store decides nothing.
+
+mod alerts;
+mod control;
+mod error;
+mod feed;
+mod runs;
+mod targets;
+
+pub use alerts::{Accepted, Alert, AlertRow, Alerts, Claimed, Disposition, NewAlert};
+pub use control::{Control, Principal, Switches};
+pub use error::{Error, Result};
+pub use feed::{Counts, Feed, FeedItem};
+pub use runs::{Appended, Claim, Created, NewRun, RunQuery, RunRow, RunStatus, RunUpdate, Runs};
+pub use targets::{DueHolder, HoldEnd, Locked, NewHold, Targets, Took};
+
+/// Everything a store can do.
+pub trait Store: Alerts + Runs + Targets + Control + Feed + Send + Sync {}
+
+impl<T: Alerts + Runs + Targets + Control + Feed + Send + Sync> Store for T {}

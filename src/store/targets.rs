@@ -1,0 +1,160 @@
+//! Locks and holds on targets. They belong to effects of durable runs, not to processes, so they have no
+//! time-out: a crash leaves them where they are, and the run's recovery takes them up again.
+
+use async_trait::async_trait;
+
+use super::error::Result;
+use crate::action::{Hold, Reading, Target, Undo, Verification};
+use crate::clock::Time;
+use crate::id::{EffectId, Partition, RunId};
+
+/// Answer of [`Targets::lock`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Locked {
+    /// The lock is this effect's, now or from before.
+    Granted,
+    /// It is another's.
+    Busy {
+        /// Whose.
+        effect: EffectId,
+        /// Of which run.
+        run: RunId,
+    },
+}
+
+/// A hold to take.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NewHold {
+    /// On what.
+    pub target: Target,
+    /// Which facet.
+    pub facet: String,
+    /// By which effect.
+    pub effect: EffectId,
+    /// Of which run.
+    pub run: RunId,
+    /// When.
+    pub at: Time,
+    /// When its lease ends.
+    pub until: Option<Time>,
+    /// The state read just before, if nobody holds it yet.
+    pub prior: Reading,
+    /// How that state comes back, if nobody holds it yet.
+    pub undo: Option<Undo>,
+}
+
+/// Answer of [`Targets::hold_take`]: what the end of the last hold restores.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Took {
+    /// True when nobody held it before.
+    pub first: bool,
+    /// The state before the first hold.
+    pub prior: Reading,
+    /// How it comes back.
+    pub undo: Option<Undo>,
+}
+
+/// Answer of [`Targets::hold_end`].
+#[derive(Clone, Debug, PartialEq)]
+pub enum HoldEnd {
+    /// This effect holds nothing (any more).
+    NotHeld,
+    /// Others hold it still; this effect's share is gone.
+    Others {
+        /// How many.
+        remaining: usize,
+    },
+    /// It was the last: restore, then [`Targets::hold_drop`]. Until then it stays listed.
+    Last {
+        /// The state before the first hold.
+        prior: Reading,
+        /// How it comes back; `None` when it was so before.
+        undo: Option<Undo>,
+    },
+}
+
+/// A hold whose lease is over.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DueHolder {
+    /// On what.
+    pub target: Target,
+    /// Which facet.
+    pub facet: String,
+    /// By which effect.
+    pub effect: EffectId,
+    /// Of which run.
+    pub run: RunId,
+    /// When the lease ended.
+    pub until: Time,
+    /// How often ending it failed before.
+    pub tries: u32,
+}
+
+/// Locks and holds. The partition is the target's ([`Target::partition`]).
+#[async_trait]
+pub trait Targets {
+    /// Takes the lock on a target, or says who has it.
+    async fn lock(
+        &self,
+        partition: Partition,
+        target: &str,
+        effect: EffectId,
+        run: RunId,
+        now: Time,
+    ) -> Result<Locked>;
+
+    /// Gives the lock back. Nothing happens when it is another's or free.
+    async fn unlock(&self, partition: Partition, target: &str, effect: EffectId) -> Result<()>;
+
+    /// Adds an effect's hold. The same effect again answers the same and changes nothing but `until`.
+    async fn hold_take(&self, partition: Partition, hold: NewHold) -> Result<Took>;
+
+    /// Ends an effect's hold. When it is the last it is only marked as ending, because the target is still
+    /// contained until it is restored.
+    async fn hold_end(
+        &self,
+        partition: Partition,
+        target: &str,
+        facet: &str,
+        effect: EffectId,
+    ) -> Result<HoldEnd>;
+
+    /// Forgets an effect's hold: it was restored, or never came about.
+    async fn hold_drop(
+        &self,
+        partition: Partition,
+        target: &str,
+        facet: &str,
+        effect: EffectId,
+    ) -> Result<()>;
+
+    /// Sets when a hold ends, and how often ending it has failed.
+    async fn hold_until(
+        &self,
+        partition: Partition,
+        target: &str,
+        facet: &str,
+        effect: EffectId,
+        until: Option<Time>,
+        tries: u32,
+    ) -> Result<()>;
+
+    /// Notes what reading back last showed of a hold.
+    async fn hold_seen(
+        &self,
+        partition: Partition,
+        target: &str,
+        facet: &str,
+        effect: EffectId,
+        seen: Verification,
+    ) -> Result<()>;
+
+    /// Every hold.
+    async fn holds(&self, partition: Partition) -> Result<Vec<Hold>>;
+
+    /// Holds whose lease is over at `now`, the longest over first.
+    async fn due_holders(&self, partition: Partition, now: Time, limit: usize) -> Result<Vec<DueHolder>>;
+
+    /// The earliest end of a lease, for the scheduler to sleep until.
+    async fn next_lease_end(&self, partition: Partition) -> Result<Option<Time>>;
+}

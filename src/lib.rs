@@ -30,3 +30,6 @@ pub mod journal;
 
 // floor 4
 pub mod store;
+
+// floor 7: engine
+pub mod run;

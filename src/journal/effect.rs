@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::action::{
-    ActionSpec, Fault, Outcome, ReadBack, Reading, Retry, Standing, Target, Undo, Verification,
+    ActionSpec, Done, Fault, Outcome, ReadBack, Reading, Retry, Standing, Target, Undo, Verification,
 };
 use crate::clock::Time;
 use crate::finding::Entity;
@@ -55,6 +55,9 @@ pub struct Intent {
     pub epoch: u64,
     /// The same for every attempt, sent to vendors that take one.
     pub key: String,
+    /// The arguments it is made with.
+    #[serde(default)]
+    pub args: serde_json::Map<String, Value>,
     /// The state to restore; that before the first hold where others hold too.
     pub prior: Option<Reading>,
     /// How it is restored; `None` when it was so before, or cannot be undone.
@@ -161,16 +164,6 @@ impl EffectState {
         }
     }
 
-    /// True when some attempt was without a clear answer: from then on "not done" describes an attempt, not
-    /// the effect, until a look has shown it.
-    pub fn was_unknown(&self) -> bool {
-        self.attempts.iter().any(|attempt| match &attempt.ended {
-            None => true,
-            Some((_, Outcome::Unknown { .. })) => true,
-            Some(_) => false,
-        })
-    }
-
     /// How the action's own reading stands; absent where it has none.
     pub fn judge(&self, reading: &Reading) -> Standing {
         self.bound
@@ -185,12 +178,21 @@ impl EffectState {
         matches!(self.stage(), Stage::Done | Stage::NotDone(_) | Stage::InDoubt)
     }
 
+    /// True for a change that was made, or found made: what left the target as others hold it is not looked at.
+    pub fn has_to_be_seen(&self) -> bool {
+        let sent = match self.done() {
+            Some((_, Outcome::Done { how, .. })) => !matches!(how, Done::StillHeld | Done::NothingToRestore),
+            _ => false,
+        };
+        sent && self.bound.spec.changes()
+    }
+
     /// True when verification has said its last word, or has none to say.
     pub fn is_settled(&self) -> bool {
         match self.stage() {
             Stage::NotDone(_) | Stage::InDoubt => true,
             Stage::Done => {
-                !self.bound.spec.changes()
+                !self.has_to_be_seen()
                     || matches!(self.verification, Some((_, word)) if word != Verification::Pending)
             }
             _ => false,
@@ -245,8 +247,18 @@ impl EffectState {
             Some((_, Outcome::Done { .. })) => Stage::Done,
             Some((_, Outcome::Unknown { .. })) => Stage::Unknown,
             Some((at, Outcome::NotDone { fault, retry })) => {
-                if self.was_unknown() && attempt.probes == 0 {
-                    return Stage::Unknown;
+                // What was seen since then counts more: a failed look, or a guardrail that says wait.
+                if let Some((failed_at, fault, retry)) = &self.failed {
+                    return match self.pause_ms(*retry, self.failures) {
+                        Some(ms) if self.failures < ATTEMPTS_MAX => Stage::LookAgain(failed_at.plus_ms(ms)),
+                        _ => Stage::NotDone(fault.clone()),
+                    };
+                }
+                if let Some((weighed_at, verdict)) = &self.verdict
+                    && weighed_at >= at
+                    && verdict.decision == crate::guardrail::Decision::Hold
+                {
+                    return Stage::Held(*weighed_at);
                 }
                 match self.pause_ms(*retry, attempt.intent.attempt) {
                     Some(ms) if attempt.intent.attempt < ATTEMPTS_MAX => Stage::Again(at.plus_ms(ms)),

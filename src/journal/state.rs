@@ -218,6 +218,7 @@ impl RunState {
                 let state = self.effect(effect)?;
                 state.captured = Some(reading.clone());
                 state.failed = None;
+                state.failures = 0;
             }
             Event::EffectWeighed { effect, verdict } => {
                 self.effect(effect)?.verdict = Some((at, verdict.clone()));
@@ -321,7 +322,7 @@ impl RunState {
     pub fn worst_verification(&self) -> Verification {
         self.effects
             .values()
-            .filter(|effect| effect.bound.spec.changes() && effect.done().is_some())
+            .filter(|effect| effect.has_to_be_seen())
             .map(|effect| {
                 effect
                     .verification

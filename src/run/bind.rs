@@ -1,0 +1,275 @@
+//! From an ask to effects: which action, on whom, with what, at which connector instances.
+
+use serde_json::{Map, Value};
+
+use super::context::Context;
+use super::vendors::Binding;
+use crate::action::{ActionName, Fault};
+use crate::clock::duration_ms;
+use crate::diagnostic::nearest;
+use crate::finding::{Entity, Role};
+use crate::id::{EffectId, RunId};
+use crate::journal::{Answered, Bound, ChainId, Event, Reverts, RunState, Step};
+use crate::limits::LEASE_MS_MAX;
+use crate::playbook::Loaded;
+use crate::script::StepId;
+
+/// The word of our own playbooks that restores what an effect changed.
+pub const UNDO: &str = "cordon::undo";
+/// The word of our own playbooks that does one action by name.
+pub const ACT: &str = "cordon::act";
+
+/// What an ask asks for, in parts.
+#[derive(Debug, PartialEq)]
+struct Wanted {
+    action: ActionName,
+    entity: Option<Entity>,
+    args: Map<String, Value>,
+    lease_ms: Option<u64>,
+}
+
+/// Binds one ask. A fault becomes the ask's answer. `Err` is the store's, and says nothing about the ask.
+pub async fn bind(
+    context: &Context,
+    loaded: &Loaded,
+    state: &RunState,
+    step: &StepId,
+) -> Result<Vec<Event>, crate::store::Error> {
+    let Some(asked) = state.steps.get(step) else { return Ok(Vec::new()) };
+    let bound = if asked.name == UNDO {
+        bind_undo(context, loaded, state.header.run, step, asked).await?
+    } else {
+        bind_action(context, loaded, state.header.run, step, asked)
+    };
+    Ok(bound.unwrap_or_else(|fault| {
+        vec![Event::StepAnswered { step: step.clone(), result: Answered::Fault(fault) }]
+    }))
+}
+
+fn bind_action(
+    context: &Context,
+    loaded: &Loaded,
+    run: RunId,
+    step: &StepId,
+    asked: &Step,
+) -> Result<Vec<Event>, Fault> {
+    let wanted = wanted(asked)?;
+    let bindings = context.vendors.bind(loaded, &wanted.action, wanted.entity.as_ref())?;
+    let mut events = Vec::new();
+    for Binding { instance, spec } in bindings {
+        check_args(&wanted, &spec)?;
+        events.push(Event::EffectBound(Box::new(Bound {
+            effect: effect_id(run, step, &instance),
+            step: step.clone(),
+            spec,
+            instance,
+            entity: wanted.entity.clone(),
+            args: wanted.args.clone(),
+            lease_ms: wanted.lease_ms,
+            reverts: None,
+        })));
+    }
+    Ok(events)
+}
+
+fn effect_id(run: RunId, step: &StepId, instance: &str) -> EffectId {
+    EffectId::derive(&[run.to_string(), step.to_string(), instance.to_owned()])
+}
+
+fn wanted(asked: &Step) -> Result<Wanted, Fault> {
+    let mut args = asked.args.iter();
+    let name = if asked.name == ACT {
+        args.next().and_then(Value::as_str).unwrap_or_default()
+    } else {
+        asked.name.as_str()
+    };
+    let action: ActionName =
+        name.parse().map_err(|error| Fault::new("bad-argument", format!("{error}")))?;
+    let rest: Vec<&Value> = args.collect();
+    let (target, options) = match rest.as_slice() {
+        [] => (None, None),
+        [only] if !looks_like_target(only) => (None, Some(*only)),
+        [target] => (Some(*target), None),
+        [target, options, ..] => (Some(*target).filter(|value| !value.is_null()), Some(*options)),
+    };
+    let entity = target.map(|value| entity(value, &action)).transpose()?;
+    let mut options = match options {
+        None | Some(Value::Null) => Map::new(),
+        Some(Value::Object(map)) => map.clone(),
+        Some(other) => {
+            let message = format!("the options of {action} are a map such as `#{{ lease: \"4h\" }}`, not `{other}`");
+            return Err(Fault::new("bad-argument", message));
+        }
+    };
+    let lease_ms = options.remove("lease").map(|value| lease(&value)).transpose()?;
+    options.remove("reason");
+    Ok(Wanted { action, entity, args: options, lease_ms })
+}
+
+fn looks_like_target(value: &Value) -> bool {
+    value.get("type").is_some() && value.get("name").is_some()
+}
+
+fn entity(value: &Value, action: &ActionName) -> Result<Entity, Fault> {
+    let mut value = value.clone();
+    if let Value::Object(map) = &mut value {
+        map.entry("role").or_insert_with(|| Role::Affected.word().into());
+        let name = map.get("name").cloned().unwrap_or_default();
+        map.entry("uid").or_insert(name);
+    }
+    let entity: Entity = serde_json::from_value(value.clone()).map_err(|error| {
+        let message =
+            format!("the target of {action} is an entity of the finding, such as `finding.affected(\"host\")`: {error}");
+        Fault { code: "bad-target".into(), message, data: value }
+    })?;
+    if !entity.is_real() {
+        let message = format!("`{}` is a placeholder or not a {}", entity.name, entity.kind.word());
+        return Err(Fault::new("bad-target", message));
+    }
+    Ok(entity)
+}
+
+fn lease(value: &Value) -> Result<u64, Fault> {
+    let written = value.as_str().unwrap_or_default();
+    match duration_ms(written) {
+        Some(ms) if (1..=LEASE_MS_MAX).contains(&ms) => Ok(ms),
+        _ => {
+            let message = format!("`{value}` is not a lease: write `\"30m\"`, `\"4h\"` or up to `\"90d\"`");
+            Err(Fault::new("bad-argument", message))
+        }
+    }
+}
+
+fn check_args(wanted: &Wanted, spec: &crate::action::ActionSpec) -> Result<(), Fault> {
+    let bad = |message| Err(Fault::new("bad-argument", message));
+    let name = &wanted.action;
+    match &wanted.entity {
+        None if !spec.targets.is_empty() => {
+            let kinds: Vec<&str> = spec.targets.iter().map(|kind| kind.word()).collect();
+            return Err(Fault::new("bad-target", format!("{name} needs a target: {}", kinds.join(" or "))));
+        }
+        Some(entity) if !spec.targets.contains(&entity.kind) => {
+            let kinds: Vec<&str> = spec.targets.iter().map(|kind| kind.word()).collect();
+            let message = format!("{name} takes {}, not a {}", kinds.join(" or "), entity.kind.word());
+            return Err(Fault::new("bad-target", message));
+        }
+        _ => {}
+    }
+    if wanted.lease_ms.is_some() && (spec.facet.is_none() || spec.undo.is_none()) {
+        return bad(format!("{} cannot be undone, so it cannot be leased", spec.name));
+    }
+    for given in wanted.args.keys() {
+        if !spec.args.contains_key(given) {
+            let known = ["lease", "reason"].into_iter().chain(spec.args.keys().map(String::as_str));
+            let hint = nearest(given, known).map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+            return bad(format!("{} has no option `{given}`{hint}", spec.name));
+        }
+    }
+    match spec.args.iter().find(|(name, required)| **required && !wanted.args.contains_key(*name)) {
+        Some((missing, _)) => bad(format!("{} needs the option `{missing}`", spec.name)),
+        None => Ok(()),
+    }
+}
+
+async fn bind_undo(
+    context: &Context,
+    loaded: &Loaded,
+    run: RunId,
+    step: &StepId,
+    asked: &Step,
+) -> Result<Result<Vec<Event>, Fault>, crate::store::Error> {
+    let bad = |why: String| Ok(Err(Fault::new("bad-argument", why)));
+    let Some(of) = asked.args.first() else { return bad("nothing to undo was named".into()) };
+    let read = |name: &str| of.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let (Ok(of_run), Ok(of_effect)) = (RunId::parse(&read("run")), EffectId::parse(&read("effect"))) else {
+        return bad(format!("`{of}` names no effect of a run"));
+    };
+    let entries = context.store.journal(of_run.partition(), ChainId::Run(of_run), 0).await?;
+    let original = match RunState::fold(&entries) {
+        Ok(original) => original,
+        Err(error) => return bad(error.to_string()),
+    };
+    let Some(effect) = original.effects.get(&of_effect) else {
+        return bad(format!("{of_run} has no {of_effect}"));
+    };
+    let spec = &effect.bound.spec;
+    let (Some(undo), Some(left)) = (&spec.undo, &spec.verify) else {
+        let message = format!("{} cannot be undone", spec.name);
+        return Ok(Err(Fault::new("irreversible", message)));
+    };
+    let Some(target) = effect.target.as_ref().filter(|_| !effect.attempts.is_empty()) else {
+        let answer = Answered::Value(serde_json::json!({ "how": "nothing_was_done" }));
+        return Ok(Ok(vec![Event::StepAnswered { step: step.clone(), result: answer }]));
+    };
+    let binding = match context.vendors.binding(loaded, &effect.bound.instance, &undo.action) {
+        Ok(binding) => binding,
+        Err(fault) => return Ok(Err(fault)),
+    };
+    let id = effect_id(run, step, &effect.bound.instance);
+    let reverts = Reverts { run: of_run, effect: of_effect, left: left.clone() };
+    Ok(Ok(vec![
+        Event::EffectBound(Box::new(Bound {
+            effect: id,
+            step: step.clone(),
+            spec: binding.spec,
+            instance: binding.instance,
+            entity: effect.bound.entity.clone(),
+            args: Map::new(),
+            lease_ms: None,
+            reverts: Some(reverts),
+        })),
+        Event::EffectResolved { effect: id, target: target.clone(), requests: Vec::new() },
+    ]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Time;
+    use crate::digest::Digest;
+    use serde_json::json;
+
+    fn step(name: &str, args: Vec<Value>) -> Step {
+        Step {
+            name: name.into(),
+            args,
+            digest: Digest::ZERO,
+            line: 1,
+            column: 1,
+            at: Time(0),
+            due: None,
+            effects: vec![],
+            answer: None,
+        }
+    }
+
+    fn fault(name: &str, args: Vec<Value>) -> String {
+        wanted(&step(name, args)).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn an_ask_is_taken_apart() {
+        let host = json!({"type": "host", "name": "web-07"});
+        let wanted =
+            wanted(&step("endpoint::isolate", vec![host, json!({"lease": "4h", "reason": "x", "tag": 1})])).unwrap();
+        assert_eq!(wanted.action.to_string(), "endpoint::isolate");
+        assert_eq!(wanted.entity.unwrap().uid, "web-07");
+        assert_eq!(wanted.lease_ms, Some(14_400_000));
+        assert_eq!(Value::Object(wanted.args), json!({"tag": 1}));
+    }
+
+    #[test]
+    fn placeholders_and_wrong_shapes_are_refused() {
+        let isolate = "endpoint::isolate";
+        for name in ["n/a", "", "0.0.0.0", "localhost"] {
+            let message = fault(isolate, vec![json!({"type": "host", "name": name})]);
+            assert!(message.starts_with("bad-target"), "{message}");
+        }
+        let host = json!({"type": "host", "name": "web-07"});
+        for options in [json!({"lease": "soon"}), json!({"lease": 4}), json!({"lease": "91d"}), json!("4h")] {
+            let message = fault(isolate, vec![host.clone(), options]);
+            assert!(message.starts_with("bad-argument"), "{message}");
+        }
+        assert!(fault("approve", vec![]).contains("`approve` is not an action name"));
+    }
+}

@@ -1,0 +1,109 @@
+//! What every run of a node shares.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::watch;
+
+use super::vendors::Vendors;
+use crate::clock::Clock;
+use crate::digest::Digest;
+use crate::guardrail::{Halt, Policy};
+use crate::id::EffectId;
+use crate::playbook::Loaded;
+use crate::script::Evaluators;
+use crate::store::Store;
+
+/// What the switch says; `Err` when nobody can tell, which holds everything.
+pub type HaltSwitch = Result<Option<Halt>, String>;
+
+/// Bundles kept open. A node runs few distinct ones at a time.
+const BUNDLES_OPEN_MAX: usize = 256;
+
+/// The shared parts.
+pub struct Context {
+    /// Everything durable.
+    pub store: Arc<dyn Store>,
+    /// The systems acted on.
+    pub vendors: Arc<dyn Vendors>,
+    /// Threads that evaluate scripts.
+    pub evaluators: Arc<Evaluators>,
+    /// The present.
+    pub clock: Arc<dyn Clock>,
+    /// The standing rules.
+    pub policy: Arc<Policy>,
+    /// The switch, at most [`HALT_REFRESH_MS`](crate::limits::HALT_REFRESH_MS) old.
+    pub halt: watch::Receiver<HaltSwitch>,
+    /// Makes idempotency keys that no vendor can guess.
+    pub key: [u8; 32],
+    /// Name of this worker, unique among nodes and restarts.
+    pub worker: String,
+    /// How long a claim lasts without renewal, ms.
+    pub claim_ms: u64,
+    bundles: Mutex<HashMap<Digest, Arc<Loaded>>>,
+}
+
+impl Context {
+    /// Puts the parts together.
+    #[allow(clippy::too_many_arguments, reason = "one place, each part named; a builder would only repeat them")]
+    pub fn new(
+        store: Arc<dyn Store>,
+        vendors: Arc<dyn Vendors>,
+        evaluators: Arc<Evaluators>,
+        clock: Arc<dyn Clock>,
+        policy: Arc<Policy>,
+        halt: watch::Receiver<HaltSwitch>,
+        key: [u8; 32],
+        worker: String,
+    ) -> Context {
+        Context {
+            store,
+            vendors,
+            evaluators,
+            clock,
+            policy,
+            halt,
+            key,
+            worker,
+            claim_ms: crate::limits::CLAIM_MS,
+            bundles: Mutex::new(HashMap::new()),
+        }
+    }
+
+    /// The idempotency key of an effect: the same whatever the worker and attempt.
+    pub fn idempotency_key(&self, effect: EffectId) -> String {
+        let mac = Digest::keyed(&self.key, effect.to_string().as_bytes());
+        mac.to_string().chars().take(32).collect()
+    }
+
+    /// The bundle of a digest, opened. The error says what a person has to do.
+    pub async fn bundle(&self, digest: Digest) -> Result<Arc<Loaded>, NoBundle> {
+        if let Some(loaded) = self.bundles.lock().unwrap_or_else(PoisonError::into_inner).get(&digest) {
+            return Ok(loaded.clone());
+        }
+        let bytes = self.store.bundle(digest).await.map_err(NoBundle::Store)?.ok_or_else(|| {
+            NoBundle::Gone(format!(
+                "its bundle {} is not in the store; restore it from a backup",
+                digest.short()
+            ))
+        })?;
+        let loaded = Arc::new(Loaded::open(&bytes).map_err(|why| NoBundle::Gone(why.to_string()))?);
+        let mut bundles = self.bundles.lock().unwrap_or_else(PoisonError::into_inner);
+        if bundles.len() >= BUNDLES_OPEN_MAX {
+            bundles.clear();
+        }
+        bundles.insert(digest, loaded.clone());
+        Ok(loaded)
+    }
+}
+
+/// The bundle of a run cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum NoBundle {
+    /// Not now.
+    #[error(transparent)]
+    Store(crate::store::Error),
+    /// Not by waiting.
+    #[error("{0}")]
+    Gone(String),
+}

@@ -1,0 +1,298 @@
+//! Drives one claimed run: next, perform, append, fold, until there is nothing to do for a while. Holds the
+//! run's state in memory only while it works on it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio::task::JoinSet;
+
+use super::cleanup;
+use super::context::{Context, NoBundle};
+use super::next::{Next, Progress, Task, next};
+use super::perform::{Performed, perform};
+use super::record::Record;
+use crate::action::Fault;
+use crate::clock::Time;
+use crate::journal::{ChainId, Event, RunState};
+use crate::limits::{ASKS_PER_RUN_MAX, SCRIPT_DEADLINE_MS};
+use crate::playbook::Loaded;
+use crate::script::{Advance, Asked, Entry, Job};
+use crate::store::{Claim, Error, RunStatus, RunUpdate};
+
+/// A wait shorter than this keeps the run in memory, ms.
+const STAY_MS: u64 = 1_500;
+/// Evaluations cut off by their deadline before the playbook is given up.
+const EVALUATIONS_CUT_MAX: u32 = 5;
+/// Pause before an evaluation that was cut off is tried again, ms.
+const EVALUATE_AGAIN_MS: u64 = 1_000;
+
+/// Why a run was let go of before it came to rest.
+#[derive(Debug, thiserror::Error)]
+pub enum LetGo {
+    /// The store says no; another claim will go on.
+    #[error(transparent)]
+    Store(#[from] Error),
+    /// An event could not be written as JSON, or does not follow from the state: a defect.
+    #[error("the run cannot be recorded: {0}")]
+    Defect(String),
+}
+
+/// Works on one run until it is over, parked, or has nothing to do for a while; then gives the claim back.
+pub async fn drive(context: Arc<Context>, claim: Claim, stop: Arc<AtomicBool>) -> Result<(), LetGo> {
+    let run = claim.run;
+    let entries = context.store.journal(run.partition(), ChainId::Run(run), 0).await?;
+    let state = match RunState::fold(&entries) {
+        Ok(state) => state,
+        Err(error) => return park_unread(&context, &claim, entries.len(), &error.to_string()).await,
+    };
+    let loaded = match context.bundle(state.header.bundle).await {
+        Ok(loaded) => loaded,
+        Err(NoBundle::Store(error)) => return Err(error.into()),
+        Err(NoBundle::Gone(why)) => {
+            let mut record = Record::new(context.clone(), claim, state);
+            record.append(vec![Event::RunParked { why }]).await?;
+            return Ok(());
+        }
+    };
+    let mut driver = Driver::new(context.clone(), loaded, Record::new(context, claim, state), stop);
+    driver.resume().await?;
+    driver.go().await
+}
+
+/// A journal that cannot be folded is left as it is; only the row says so.
+async fn park_unread(context: &Context, claim: &Claim, len: usize, why: &str) -> Result<(), LetGo> {
+    tracing::error!(run.id = %claim.run, "the run is parked, its journal cannot be read: {why}");
+    let update = RunUpdate {
+        status: RunStatus::Parked,
+        end: None,
+        wake_at: None,
+        waits_for: format!("a person: {why}"),
+        release: true,
+    };
+    let now = context.clock.now();
+    let len = u64::try_from(len).unwrap_or(u64::MAX);
+    context.store.append(claim.run.partition(), claim, len, now, Vec::new(), update).await?;
+    Ok(())
+}
+
+struct Driver {
+    context: Arc<Context>,
+    loaded: Arc<Loaded>,
+    record: Record,
+    progress: Progress,
+    cut: u32,
+    tasks: JoinSet<(Task, Result<Performed, Error>)>,
+    stop: Arc<AtomicBool>,
+}
+
+impl Driver {
+    fn new(context: Arc<Context>, loaded: Arc<Loaded>, record: Record, stop: Arc<AtomicBool>) -> Driver {
+        let progress = Progress { epoch: record.claim().epoch, ..Progress::default() };
+        Driver { context, loaded, record, progress, cut: 0, tasks: JoinSet::new(), stop }
+    }
+
+    /// After an earlier claim: say so, and do again what may have been left undone after its last append.
+    async fn resume(&mut self) -> Result<(), LetGo> {
+        if self.record.claim().epoch > 1 && self.record.state().settled.is_none() {
+            let worker = self.context.worker.clone();
+            if self.record.state().epoch > 0 || self.record.state().len > 1 {
+                let epoch = self.record.claim().epoch;
+                self.record.append(vec![Event::RunClaimed { epoch, worker }]).await?;
+            }
+            cleanup::all(&self.context, self.record.state()).await?;
+        }
+        Ok(())
+    }
+
+    async fn go(&mut self) -> Result<(), LetGo> {
+        loop {
+            self.progress.halted = !matches!(*self.context.halt.borrow(), Ok(None));
+            let stopping = self.stop.load(Ordering::Relaxed);
+            let now = self.context.clock.now();
+            match next(self.record.state(), &self.progress, now) {
+                Next::Over => return Ok(()),
+                Next::Record(events) => self.append(events).await?,
+                _ if stopping => {
+                    if self.tasks.is_empty() {
+                        return self.let_go(now, "a worker to go on with it".into()).await;
+                    }
+                    self.finish_one(None).await?;
+                }
+                Next::Perform(task) => self.begin(task),
+                Next::Evaluate => self.evaluate().await?,
+                Next::Wait { until, why } => {
+                    if !self.tasks.is_empty() {
+                        self.finish_one(until.map(|until| until.since_ms(now))).await?;
+                    } else {
+                        let pause_ms = until.map_or(STAY_MS + 1, |until| until.since_ms(now));
+                        if pause_ms > STAY_MS {
+                            return self.let_go(until.unwrap_or(now), why).await;
+                        }
+                        tokio::time::sleep(Duration::from_millis(pause_ms.max(1))).await;
+                        self.record.keep_claim().await?;
+                    }
+                }
+            }
+        }
+    }
+
+    fn begin(&mut self, task: Task) {
+        self.progress.busy.insert(task.clone());
+        let context = self.context.clone();
+        let loaded = self.loaded.clone();
+        let state = self.record.snapshot();
+        let epoch = self.progress.epoch;
+        self.tasks.spawn(async move {
+            let performed = perform(&context, &loaded, &state, &task, epoch).await;
+            (task, performed)
+        });
+    }
+
+    /// Waits for one task, for at most `ms`, keeping the claim meanwhile.
+    async fn finish_one(&mut self, ms: Option<u64>) -> Result<(), LetGo> {
+        let longest = self.context.claim_ms / 3;
+        let pause = Duration::from_millis(ms.unwrap_or(longest).clamp(1, longest.max(1)));
+        match tokio::time::timeout(pause, self.tasks.join_next()).await {
+            Ok(Some(Ok((task, performed)))) => {
+                self.progress.busy.remove(&task);
+                let Performed { events, later } = performed?;
+                if let Some((effect, at)) = later {
+                    self.progress.not_before.insert(effect, at);
+                }
+                self.append(events).await?;
+            }
+            // A task that panicked leaves an intent without an outcome: another claim looks what happened.
+            Ok(Some(Err(error))) => return Err(LetGo::Defect(error.to_string())),
+            Ok(None) | Err(_) => {}
+        }
+        self.record.keep_claim().await?;
+        Ok(())
+    }
+
+    async fn append(&mut self, events: Vec<Event>) -> Result<(), LetGo> {
+        if events.is_empty() {
+            return Ok(());
+        }
+        let touched = cleanup::touched(&events);
+        self.record.append(events).await?;
+        for effect in touched {
+            if let Some(effect) = self.record.state().effects.get(&effect) {
+                cleanup::after(&self.context, self.record.state().header.run, effect).await?;
+            }
+        }
+        if self.record.state().settled.is_some() {
+            cleanup::settled(&self.context, self.record.state()).await?;
+        }
+        Ok(())
+    }
+
+    async fn let_go(&mut self, until: Time, why: String) -> Result<(), LetGo> {
+        self.record.release(until, why).await
+    }
+
+    async fn evaluate(&mut self) -> Result<(), LetGo> {
+        let state = self.record.state();
+        let answered = state.answered();
+        let job = Job {
+            program: self.loaded.program.clone(),
+            vocabulary: self.loaded.vocabulary.clone(),
+            entry: Entry::Main,
+            inputs: self.record.inputs(),
+            answers: self.record.answers(),
+            told: self.record.told(),
+            deadline: Duration::from_millis(SCRIPT_DEADLINE_MS),
+            stop: self.stop.clone(),
+        };
+        let (reply, answer) = oneshot::channel();
+        self.context.evaluators.evaluate(
+            job,
+            Box::new(move |advance| {
+                // The driver may be gone by now; then nobody wants the answer.
+                let _ = reply.send(advance);
+            }),
+        );
+        let advance = answer.await.map_err(|_| LetGo::Defect("an evaluation thread ended".into()))?;
+        let events = match advance {
+            Advance::Asks { waiting, told } => self.asks(waiting, told),
+            Advance::Returned { value, told } => {
+                let mut events: Vec<Event> = told.into_iter().map(tell).collect();
+                events.push(Event::ScriptReturned { value });
+                events
+            }
+            Advance::Failed { error, told } => {
+                let mut events: Vec<Event> = told.into_iter().map(tell).collect();
+                let at = error.at.unwrap_or_default();
+                let fault = Fault { code: error.code, message: error.message, data: error.data };
+                events.push(Event::ScriptFailed { fault, line: small(at.line), column: small(at.column) });
+                events
+            }
+            Advance::Diverged { step, recorded, found } => {
+                let why = format!(
+                    "at step {step} the playbook now does `{found}`, where the journal has `{recorded}`; run it with the version it began under, or cancel it"
+                );
+                vec![
+                    Event::Alarmed { code: "diverged".into(), message: why.clone(), effect: None },
+                    Event::RunParked { why },
+                ]
+            }
+            Advance::Interrupted { why } => {
+                let now = self.context.clock.now();
+                self.progress.evaluate_after = Some(now.plus_ms(EVALUATE_AGAIN_MS));
+                if why == crate::script::Interrupted::Deadline {
+                    self.cut += 1;
+                }
+                if self.cut < EVALUATIONS_CUT_MAX {
+                    return Ok(());
+                }
+                let message = format!("the playbook used more than {SCRIPT_DEADLINE_MS} ms of one evaluation, {} times", self.cut);
+                vec![Event::ScriptFailed { fault: Fault::new("limit", message), line: 0, column: 0 }]
+            }
+        };
+        self.progress.evaluated = Some(answered);
+        self.progress.evaluate_after = None;
+        self.append(events).await
+    }
+
+    fn asks(&self, waiting: Vec<Asked>, told: Vec<Asked>) -> Vec<Event> {
+        let state = self.record.state();
+        let mut events: Vec<Event> = told.into_iter().map(tell).collect();
+        let open = waiting.len();
+        for asked in waiting {
+            if !state.steps.contains_key(&asked.step) {
+                events.push(Event::StepAsked {
+                    step: asked.step,
+                    name: asked.name,
+                    args: asked.args,
+                    digest: asked.digest,
+                    line: small(asked.at.line),
+                    column: small(asked.at.column),
+                });
+            }
+        }
+        if state.steps.len() + events.len() > ASKS_PER_RUN_MAX {
+            let message = format!("the playbook asked for more than {ASKS_PER_RUN_MAX} things");
+            return vec![Event::ScriptFailed { fault: Fault::new("limit", message), line: 0, column: 0 }];
+        }
+        if open == 0 {
+            let why = "the playbook waits for nothing that could come".to_owned();
+            return vec![Event::RunParked { why }];
+        }
+        events
+    }
+}
+
+fn tell(asked: Asked) -> Event {
+    Event::StepTold {
+        step: asked.step,
+        name: asked.name,
+        args: asked.args,
+        digest: asked.digest,
+        line: small(asked.at.line),
+    }
+}
+
+fn small(n: usize) -> u32 {
+    u32::try_from(n).unwrap_or(u32::MAX)
+}

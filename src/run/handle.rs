@@ -1,0 +1,306 @@
+//! How the rest of the program starts runs: by trigger, by hand, by undo, by the end of a lease. Starting is
+//! idempotent: the id follows from the cause.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+
+use super::context::Context;
+use crate::digest::Digest;
+use crate::finding::SeverityId;
+use crate::id::{EffectId, Partition, RunId};
+use crate::journal::{
+    Cause, ChainId, ENGINE_ABI, EffectState, End, Event, Header, OnFailure, PlaybookKind, RunState, Stage, seal,
+};
+use crate::limits::RUN_DEADLINE_MS;
+use crate::playbook::Bundle;
+use crate::store::{Created, DueHolder, Error, NewRun, RunRow, RunStatus};
+
+/// Starts runs.
+#[derive(Clone)]
+pub struct Handle {
+    context: Arc<Context>,
+    kicks: mpsc::Sender<RunId>,
+    builtins: Arc<Builtins>,
+}
+
+/// Our own playbooks.
+pub struct Builtins {
+    /// Restores what effects changed.
+    pub revert: Bundle,
+    /// Does one action.
+    pub act: Bundle,
+}
+
+/// A run to start.
+#[derive(Clone, Debug)]
+pub struct Start {
+    /// Its id, derived from the cause.
+    pub run: RunId,
+    /// What started it.
+    pub cause: Cause,
+    /// The script's variables.
+    pub inputs: BTreeMap<String, Value>,
+    /// Severity of what it answers.
+    pub severity_id: SeverityId,
+    /// Whom it is about.
+    pub subject: String,
+    /// True for an alert of a source that proves little.
+    pub weak_source: bool,
+}
+
+/// Why a run could not be started or an undo not be begun.
+#[derive(Debug, thiserror::Error)]
+pub enum CannotStart {
+    /// The store says no.
+    #[error(transparent)]
+    Store(#[from] Error),
+    /// There is nothing to do.
+    #[error("{0}")]
+    Nothing(String),
+    /// A defect.
+    #[error("the run cannot be recorded: {0}")]
+    Defect(String),
+}
+
+impl Handle {
+    /// A handle over a context; started runs are announced on `kicks`.
+    pub fn new(context: Arc<Context>, kicks: mpsc::Sender<RunId>, builtins: Builtins) -> Handle {
+        Handle { context, kicks, builtins: Arc::new(builtins) }
+    }
+
+    /// The shared parts.
+    pub fn context(&self) -> &Arc<Context> {
+        &self.context
+    }
+
+    /// Our own playbooks.
+    pub fn builtins(&self) -> &Builtins {
+        &self.builtins
+    }
+
+    /// Keeps a bundle in the store, once.
+    pub async fn keep_bundle(&self, bundle: &Bundle) -> Result<(), Error> {
+        if self.context.store.bundle(bundle.digest).await?.is_none() {
+            self.context.store.put_bundle(bundle.digest, bundle.bytes.clone()).await?;
+        }
+        Ok(())
+    }
+
+    /// Starts a run of a bundle that is in the store. Afterwards it will be worked on, whatever crashes.
+    pub async fn start(&self, bundle: &Bundle, start: Start) -> Result<Created, CannotStart> {
+        let now = self.context.clock.now();
+        let header = Header {
+            run: start.run,
+            playbook: bundle.playbook.clone(),
+            title: bundle.title.clone(),
+            kind: bundle.kind,
+            on_failure: bundle.on_failure,
+            bundle: bundle.digest,
+            engine_abi: ENGINE_ABI,
+            cause: start.cause,
+            inputs: start.inputs,
+            deadline: now.plus_ms(bundle.deadline_ms),
+            severity_id: start.severity_id,
+            subject: start.subject,
+            weak_source: start.weak_source,
+        };
+        let mut row = RunRow {
+            id: start.run,
+            playbook: header.playbook.clone(),
+            title: header.title.clone(),
+            subject: header.subject.clone(),
+            cause: header.cause.line(),
+            severity_id: header.severity_id,
+            status: RunStatus::Open,
+            end: None,
+            started_at: now,
+            updated_at: now,
+            waits_for: String::new(),
+            wake_at: Some(now),
+            epoch: 0,
+            worker: None,
+            len: 1,
+            last: Digest::ZERO,
+        };
+        let mut salt = [0; 16];
+        getrandom::fill(&mut salt).map_err(|error| CannotStart::Defect(error.to_string()))?;
+        let event = Event::RunStarted(Box::new(header));
+        let entry = seal(ChainId::Run(start.run), &Digest::ZERO, 0, now, &event, salt)
+            .map_err(|error| CannotStart::Defect(error.to_string()))?;
+        row.last = entry.digest;
+        let created = self.context.store.create_run(start.run.partition(), NewRun { row, entry }).await?;
+        if created == Created::New {
+            // A full channel is no loss: the worker's next look finds the run.
+            let _ = self.kicks.try_send(start.run);
+        }
+        Ok(created)
+    }
+
+    /// Begins to end a hold whose lease is over. The run's id follows from the effect and the try.
+    pub async fn end_lease(&self, due: &DueHolder) -> Result<(), Error> {
+        let run = RunId::derive(&["lease".to_owned(), due.effect.to_string(), due.tries.to_string()]);
+        let start = Start {
+            run,
+            cause: Cause::Lease { run: due.run, effect: due.effect },
+            inputs: BTreeMap::from([
+                ("effects".to_owned(), json!([{ "run": due.run, "effect": due.effect }])),
+                ("tries".to_owned(), json!(due.tries)),
+            ]),
+            severity_id: SeverityId(1),
+            subject: due.target.label(),
+            weak_source: false,
+        };
+        self.keep_bundle(&self.builtins.revert).await?;
+        match self.start(&self.builtins.revert, start).await {
+            Ok(Created::New) => {
+                tracing::info!(run.id = %run, effect.id = %due.effect, "the lease on {} is over", due.target.label());
+                Ok(())
+            }
+            Ok(Created::Exists) => Ok(()),
+            Err(CannotStart::Store(error)) => Err(error),
+            Err(other) => Err(Error::Unavailable { why: other.to_string() }),
+        }
+    }
+
+    /// Undoes everything reversible that a run did or may have done, last first.
+    pub async fn undo_run(&self, of: RunId, principal: &str, reason: &str) -> Result<RunId, CannotStart> {
+        let state = self.state(of).await?;
+        let effects: Vec<EffectId> = state
+            .effects_in_order()
+            .rev()
+            .filter(|effect| may_have_happened(effect) && effect.bound.spec.undo.is_some())
+            .map(|effect| effect.bound.effect)
+            .collect();
+        if effects.is_empty() {
+            return Err(CannotStart::Nothing(format!("{of} has done nothing that can be undone")));
+        }
+        let pairs = effects.into_iter().map(|effect| (of, effect)).collect();
+        self.revert(pairs, principal, reason, Some(of), state.header.subject).await
+    }
+
+    /// Undoes one effect of a run.
+    pub async fn undo_effect(
+        &self,
+        of: RunId,
+        effect: EffectId,
+        principal: &str,
+        reason: &str,
+    ) -> Result<RunId, CannotStart> {
+        let state = self.state(of).await?;
+        match state.effects.get(&effect) {
+            Some(found) if may_have_happened(found) && found.bound.spec.undo.is_some() => {
+                let subject =
+                    found.target.as_ref().map_or(state.header.subject.clone(), |target| target.label());
+                self.revert(vec![(of, effect)], principal, reason, Some(of), subject).await
+            }
+            Some(found) if found.bound.spec.undo.is_none() => {
+                Err(CannotStart::Nothing(format!("{} cannot be undone", found.bound.spec.name)))
+            }
+            Some(_) => Err(CannotStart::Nothing(format!("{effect} did not happen"))),
+            None => Err(CannotStart::Nothing(format!("{of} has no {effect}"))),
+        }
+    }
+
+    /// Ends these holds. A try that failed before is followed by another one under a new id; one that is
+    /// under way or was successful is answered with its id.
+    pub async fn revert(
+        &self,
+        effects: Vec<(RunId, EffectId)>,
+        principal: &str,
+        reason: &str,
+        of: Option<RunId>,
+        subject: String,
+    ) -> Result<RunId, CannotStart> {
+        let list: Vec<Value> =
+            effects.iter().map(|(run, effect)| json!({ "run": run, "effect": effect })).collect();
+        let names: Vec<String> = effects.iter().map(|(_, effect)| effect.to_string()).collect();
+        self.keep_bundle(&self.builtins.revert).await?;
+        for n in 0..REVERT_TRIES_MAX {
+            let mut parts = vec!["undo".to_owned(), n.to_string()];
+            parts.extend(names.iter().cloned());
+            let run = RunId::derive(&parts);
+            if let Some(row) = self.context.store.run(run.partition(), run).await? {
+                if row.status == RunStatus::Settled && row.end != Some(End::Succeeded) {
+                    continue;
+                }
+                return Ok(run);
+            }
+            let start = Start {
+                run,
+                cause: Cause::Undo { principal: principal.into(), reason: reason.into(), of },
+                inputs: BTreeMap::from([("effects".to_owned(), Value::Array(list.clone()))]),
+                severity_id: SeverityId(1),
+                subject,
+                weak_source: false,
+            };
+            self.start(&self.builtins.revert, start).await?;
+            return Ok(run);
+        }
+        Err(CannotStart::Nothing(format!(
+            "undoing this has failed {REVERT_TRIES_MAX} times; see the runs, then change the target by hand"
+        )))
+    }
+
+    /// Does one action by hand, on the same path as a playbook's.
+    pub async fn act(
+        &self,
+        action: &str,
+        target: Value,
+        options: Value,
+        principal: &str,
+        reason: &str,
+    ) -> Result<RunId, CannotStart> {
+        let mut nonce = [0; 16];
+        getrandom::fill(&mut nonce).map_err(|error| CannotStart::Defect(error.to_string()))?;
+        let run = RunId::derive(&[b"act".as_slice(), &nonce]);
+        let name = target.get("name").and_then(Value::as_str).unwrap_or_default();
+        let kind = target.get("type").and_then(Value::as_str).unwrap_or_default().replace('_', " ");
+        let start = Start {
+            run,
+            cause: Cause::Person { principal: principal.into(), reason: reason.into() },
+            subject: format!("{kind} {name}"),
+            inputs: BTreeMap::from([
+                ("action".to_owned(), json!(action)),
+                ("target".to_owned(), target),
+                ("options".to_owned(), options),
+            ]),
+            severity_id: SeverityId(1),
+            weak_source: false,
+        };
+        self.keep_bundle(&self.builtins.act).await?;
+        self.start(&self.builtins.act, start).await?;
+        Ok(run)
+    }
+
+    /// A run's state, folded from its journal.
+    pub async fn state(&self, run: RunId) -> Result<RunState, CannotStart> {
+        let entries = self.context.store.journal(run.partition(), ChainId::Run(run), 0).await?;
+        if entries.is_empty() {
+            return Err(CannotStart::Nothing(format!("there is no {run}")));
+        }
+        RunState::fold(&entries).map_err(|error| CannotStart::Defect(error.to_string()))
+    }
+
+    /// Which run an effect belongs to, by looking at what is held. Effects that hold nothing are not found.
+    pub async fn run_of_held(&self, effect: EffectId) -> Result<Option<RunId>, Error> {
+        for partition in Partition::all() {
+            for hold in self.context.store.holds(partition).await? {
+                if let Some(holder) = hold.holders.iter().find(|holder| holder.effect == effect) {
+                    return Ok(Some(holder.run));
+                }
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// How often undoing the same effects may be begun anew.
+const REVERT_TRIES_MAX: u32 = 100;
+
+fn may_have_happened(effect: &EffectState) -> bool {
+    matches!(effect.stage(), Stage::Done | Stage::Unknown | Stage::InDoubt | Stage::Intended(_))
+}
+

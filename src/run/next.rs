@@ -1,0 +1,480 @@
+//! Says the next thing to do for a run. Pure: the same state and the same moment give the same answer. The
+//! order of an effect's stages is written here and nowhere else.
+
+use std::collections::{HashMap, HashSet};
+
+use super::receipt;
+use crate::action::{Class, Fault, Outcome, Retry, Standing, Verification};
+use crate::clock::{Time, duration_ms, duration_text};
+use crate::id::EffectId;
+use crate::journal::{Answered, EffectState, End, Event, RunState, ScriptEnd, Stage, Step};
+use crate::limits::{ATTEMPTS_MAX, BACKOFF_FIRST_MS, BACKOFF_MS_MAX};
+use crate::script::StepId;
+
+/// Effects of one run that are worked on at once.
+const EFFECTS_AT_ONCE: usize = 32;
+
+/// What a worker knows beside the journal. All of it may be lost at any time.
+#[derive(Debug, Default)]
+pub struct Progress {
+    /// The claim we work under.
+    pub epoch: u64,
+    /// How many answers the last evaluation saw; `None` before the first.
+    pub evaluated: Option<usize>,
+    /// An evaluation that was cut off is tried again after this moment.
+    pub evaluate_after: Option<Time>,
+    /// Tasks under way.
+    pub busy: HashSet<Task>,
+    /// Effects to leave alone until a moment: their target was locked by another.
+    pub not_before: HashMap<EffectId, Time>,
+    /// True while everything is halted, or nobody can say.
+    pub halted: bool,
+}
+
+/// Something to do that takes the world.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Task {
+    /// Find which connector instances an ask means.
+    Bind(StepId),
+    /// Find the vendor's id of the target.
+    Resolve(EffectId),
+    /// Lock the target, read its state, weigh, hold, intend.
+    Prepare(EffectId),
+    /// Do it.
+    Act(EffectId),
+    /// Look whether an attempt without an answer happened.
+    Probe(EffectId),
+    /// Read back.
+    Verify(EffectId),
+}
+
+/// The next thing.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Next {
+    /// Write these down; they follow from what is known.
+    Record(Vec<Event>),
+    /// Do this.
+    Perform(Task),
+    /// Run the script.
+    Evaluate,
+    /// Nothing until then; `None` when only tasks under way can change anything.
+    Wait {
+        /// When to look again.
+        until: Option<Time>,
+        /// What for, in words.
+        why: String,
+    },
+    /// The run is over or parked.
+    Over,
+}
+
+/// The next thing to do for this run now.
+pub fn next(state: &RunState, progress: &Progress, now: Time) -> Next {
+    if state.settled.is_some() || state.parked.is_some() {
+        return Next::Over;
+    }
+    let consequences = consequences(state, progress, now);
+    if !consequences.is_empty() {
+        return Next::Record(consequences);
+    }
+    let mut wait = Earliest::default();
+    if progress.busy.len() < EFFECTS_AT_ONCE {
+        for (step, asked) in open_steps(state) {
+            if asked.effects.is_empty() && !is_wait(asked) {
+                let task = Task::Bind(step.clone());
+                if !progress.busy.contains(&task) {
+                    return Next::Perform(task);
+                }
+            }
+        }
+        for effect in state.effects_in_order() {
+            if let Some(task) = task_for(effect, progress, now, &mut wait)
+                && !is_busy(progress, effect.bound.effect)
+            {
+                return Next::Perform(task);
+            }
+        }
+    }
+    if state.script.is_none() && progress.evaluated != Some(state.answered()) {
+        match progress.evaluate_after {
+            Some(after) if after > now => wait.note(after, || "another try to evaluate the playbook".into()),
+            _ => return Next::Evaluate,
+        }
+    }
+    if progress.busy.is_empty()
+        && let Some(settled) = settle(state)
+    {
+        return Next::Record(settled);
+    }
+    for (_, asked) in open_steps(state) {
+        if let Some(due) = asked.due {
+            wait.note(due, || format!("the wait at line {} until {due}", asked.line));
+        }
+    }
+    if state.script.is_none() {
+        wait.note(state.header.deadline, || "its deadline".into());
+    }
+    Next::Wait {
+        until: wait.until,
+        why: wait.why,
+    }
+}
+
+/// The earliest of several moments, with what happens then.
+#[derive(Default)]
+struct Earliest {
+    until: Option<Time>,
+    why: String,
+}
+
+impl Earliest {
+    fn note(&mut self, at: Time, why: impl FnOnce() -> String) {
+        if self.until.is_none_or(|until| at < until) {
+            self.until = Some(at);
+            self.why = why();
+        }
+    }
+}
+
+fn open_steps(state: &RunState) -> impl Iterator<Item = (&StepId, &Step)> {
+    state.steps.iter().filter(|(_, step)| step.answer.is_none())
+}
+
+fn is_wait(step: &Step) -> bool {
+    step.name == "wait"
+}
+
+fn is_busy(progress: &Progress, effect: EffectId) -> bool {
+    progress.busy.iter().any(|task| match task {
+        Task::Bind(_) => false,
+        Task::Resolve(id) | Task::Prepare(id) | Task::Act(id) | Task::Probe(id) | Task::Verify(id) => {
+            *id == effect
+        }
+    })
+}
+
+/// What follows from what is known, without doing anything.
+fn consequences(state: &RunState, progress: &Progress, now: Time) -> Vec<Event> {
+    let mut events = Vec::new();
+    for effect in state.effects_in_order() {
+        events.extend(of_effect(effect, progress, now));
+    }
+    if !events.is_empty() {
+        return events;
+    }
+    for (step, asked) in open_steps(state) {
+        if is_wait(asked) {
+            events.extend(of_wait(step, asked, now));
+        } else if let Some(result) = receipt::answer(state, asked) {
+            events.push(Event::StepAnswered {
+                step: step.clone(),
+                result,
+            });
+        }
+    }
+    if events.is_empty() && state.script.is_none() && now >= state.header.deadline {
+        let allowed = duration_text(state.header.deadline.since_ms(state.started_at));
+        let fault = Fault::new("deadline", format!("the run did not end within {allowed}"));
+        events.push(Event::ScriptFailed {
+            fault,
+            line: 0,
+            column: 0,
+        });
+    }
+    events
+}
+
+fn of_wait(step: &StepId, asked: &Step, now: Time) -> Option<Event> {
+    let Some(due) = asked.due else {
+        let written = asked
+            .args
+            .first()
+            .and_then(|value| value.as_str())
+            .unwrap_or_default();
+        return Some(match duration_ms(written) {
+            Some(ms) => Event::TimerSet {
+                step: step.clone(),
+                due: asked.at.plus_ms(ms),
+            },
+            None => {
+                let message = format!("`{written}` is not a duration: write `90s`, `10m`, `4h` or `2d`");
+                let fault = Fault::new("bad-argument", message);
+                Event::StepAnswered {
+                    step: step.clone(),
+                    result: Answered::Fault(fault),
+                }
+            }
+        });
+    };
+    (due <= now).then(|| Event::StepAnswered {
+        step: step.clone(),
+        result: Answered::Value(serde_json::Value::Null),
+    })
+}
+
+fn of_effect(effect: &EffectState, progress: &Progress, now: Time) -> Vec<Event> {
+    let id = effect.bound.effect;
+    let Some(attempt) = effect.last() else {
+        return Vec::new();
+    };
+    let ended = |outcome| Event::EffectEnded {
+        effect: id,
+        attempt: attempt.intent.attempt,
+        outcome,
+        requests: Vec::new(),
+        duration_ms: now.since_ms(attempt.at),
+    };
+    match effect.stage() {
+        Stage::Intended(epoch) if epoch != progress.epoch && !is_busy(progress, id) => {
+            let message = "the worker that sent it ended before it could write down an answer";
+            vec![ended(Outcome::Unknown {
+                fault: Fault::new("worker-lost", message),
+            })]
+        }
+        Stage::Unknown if effect.bound.spec.class == Class::Opaque => doubt(
+            effect,
+            "the action cannot be looked up afterwards and must not be repeated",
+        ),
+        Stage::Unknown if effect.bound.spec.class == Class::Keyed => {
+            // The vendor tells repeats by the key, so trying again is looking.
+            let message = "no answer; it is tried again under the same key";
+            let outcome = Outcome::NotDone {
+                fault: Fault::new("no-answer", message),
+                retry: Retry::Backoff,
+            };
+            if attempt.intent.attempt < ATTEMPTS_MAX {
+                vec![ended(outcome)]
+            } else {
+                doubt(effect, "the vendor never answered")
+            }
+        }
+        Stage::Unknown => match &attempt.probed {
+            Some((_, Err(_))) if attempt.probes >= ATTEMPTS_MAX => {
+                doubt(effect, "the target could not be read")
+            }
+            Some((at, Ok(_))) if *at >= attempt.at.plus_ms(effect.bound.spec.in_flight_ms) => {
+                let message = "no answer came, and looking afterwards shows that it did not happen";
+                vec![ended(Outcome::NotDone {
+                    fault: Fault::new("not-done", message),
+                    retry: Retry::Backoff,
+                })]
+            }
+            _ => Vec::new(),
+        },
+        _ => Vec::new(),
+    }
+}
+
+fn doubt(effect: &EffectState, why: &str) -> Vec<Event> {
+    let name = &effect.bound.spec.name;
+    let about = effect
+        .target
+        .as_ref()
+        .map(|target| format!(" on {}", target.label()))
+        .unwrap_or_default();
+    let message = format!("{name}{about} may or may not have happened: {why}; look, then say which");
+    vec![
+        Event::EffectInDoubt {
+            effect: effect.bound.effect,
+            why: why.to_owned(),
+        },
+        Event::Alarmed {
+            code: "in-doubt".into(),
+            message,
+            effect: Some(effect.bound.effect),
+        },
+    ]
+}
+
+/// What to do about one effect now, or when.
+fn task_for(effect: &EffectState, progress: &Progress, now: Time, wait: &mut Earliest) -> Option<Task> {
+    let id = effect.bound.effect;
+    let name = || {
+        let about = effect
+            .target
+            .as_ref()
+            .map(|target| format!(" on {}", target.label()));
+        format!("{}{}", effect.bound.spec.name, about.unwrap_or_default())
+    };
+    let mut at = |when: Time, task: Task, why: &dyn Fn() -> String| {
+        if when <= now {
+            return Some(task);
+        }
+        wait.note(when, why);
+        None
+    };
+    if let Some(after) = progress.not_before.get(&id)
+        && *after > now
+    {
+        wait.note(*after, || format!("the lock on the target of {}", name()));
+        return None;
+    }
+    match effect.stage() {
+        Stage::Bound if effect.bound.spec.targets.is_empty() => Some(Task::Prepare(id)),
+        Stage::Bound => Some(Task::Resolve(id)),
+        Stage::Resolved => Some(Task::Prepare(id)),
+        Stage::LookAgain(after) => {
+            let task = if effect.target.is_some() {
+                Task::Prepare(id)
+            } else {
+                Task::Resolve(id)
+            };
+            at(after, task, &|| format!("another look at {}", name()))
+        }
+        Stage::Held(_) if progress.halted => {
+            wait.note(now.plus_ms(HELD_LOOK_MS), || {
+                format!("`cordon resume`, to go on with {}", name())
+            });
+            None
+        }
+        Stage::Held(_) => Some(Task::Prepare(id)),
+        Stage::Intended(_) => Some(Task::Act(id)),
+        Stage::Again(after) => at(after, Task::Prepare(id), &|| {
+            format!("another attempt at {}", name())
+        }),
+        Stage::Unknown => {
+            let attempt = effect.last()?;
+            at(probe_at(effect, attempt.probes), Task::Probe(id), &|| {
+                format!("a look whether {} happened", name())
+            })
+        }
+        Stage::Done if !effect.is_settled() => at(verify_at(effect), Task::Verify(id), &|| {
+            format!("{} to be in force", name())
+        }),
+        Stage::Done | Stage::NotDone(_) | Stage::InDoubt => None,
+    }
+}
+
+/// How often a held effect is looked at while nobody resumes, ms.
+const HELD_LOOK_MS: u64 = 1_000;
+
+fn doubling(first_ms: u64, n: u32) -> u64 {
+    first_ms.saturating_mul(1_u64 << n.min(20)).min(BACKOFF_MS_MAX)
+}
+
+/// The first look comes at once, the next ones with growing pauses, and one just after the moment from which
+/// nothing can be under way any more.
+fn probe_at(effect: &EffectState, probes: u32) -> Time {
+    let Some(attempt) = effect.last() else {
+        return Time(0);
+    };
+    let Some((last, _)) = attempt.probed else {
+        return attempt.at;
+    };
+    let quiet = attempt.at.plus_ms(effect.bound.spec.in_flight_ms);
+    let paused = last.plus_ms(doubling(BACKOFF_FIRST_MS, probes.saturating_sub(1)));
+    if last < quiet {
+        paused.min(quiet).max(last.plus_ms(1))
+    } else {
+        paused
+    }
+}
+
+/// The first reading comes at once, the next ones with growing pauses, and one as the vendor's time runs out.
+fn verify_at(effect: &EffectState) -> Time {
+    let Some((done_at, _)) = effect.done() else {
+        return Time(0);
+    };
+    let Some((last, _)) = effect.verification else {
+        return done_at;
+    };
+    let spec = &effect.bound.spec;
+    let paused = last.plus_ms(doubling(BACKOFF_FIRST_MS / 2, effect.readings.saturating_sub(1)));
+    let lag = spec.verify.as_ref().map_or(0, |verify| verify.lag_ms);
+    [done_at.plus_ms(lag), done_at.plus_ms(spec.propagation_ms)]
+        .into_iter()
+        .filter(|deadline| *deadline > last)
+        .fold(paused, Time::min)
+}
+
+/// What a reading after the outcome says, given when it was taken.
+pub fn verification(effect: &EffectState, standing: Option<Standing>, now: Time) -> Verification {
+    let Some((done_at, _)) = effect.done() else {
+        return Verification::Pending;
+    };
+    let Some(verify) = &effect.bound.spec.verify else {
+        return Verification::Unverifiable;
+    };
+    let elapsed_ms = now.since_ms(done_at);
+    match standing {
+        Some(Standing::InForce) => Verification::Yes,
+        Some(Standing::Absent) if elapsed_ms >= verify.lag_ms => Verification::Contradicted,
+        _ if elapsed_ms >= effect.bound.spec.propagation_ms => Verification::NotInForce,
+        _ => Verification::Pending,
+    }
+}
+
+/// How the run ends, when it does.
+fn settle(state: &RunState) -> Option<Vec<Event>> {
+    let script = state.script.as_ref()?;
+    if !state.effects.values().all(EffectState::is_settled) {
+        return None;
+    }
+    let mut events = Vec::new();
+    let (end, why) = verdict(state, script);
+    if end != End::Succeeded {
+        let undoing = matches!(
+            state.header.cause,
+            crate::journal::Cause::Lease { .. } | crate::journal::Cause::Undo { .. }
+        );
+        let code = if undoing { "undo-failed" } else { "run-failed" };
+        let told = state
+            .alarms
+            .iter()
+            .any(|alarm| alarm.code != "run-failed" && alarm.code != "undo-failed");
+        if undoing || !told {
+            let message = format!("{} ended {}: {why}", state.header.title, end.word());
+            events.push(Event::Alarmed {
+                code: code.into(),
+                message,
+                effect: None,
+            });
+        }
+    }
+    events.push(Event::RunSettled { end, why });
+    Some(events)
+}
+
+fn verdict(state: &RunState, script: &ScriptEnd) -> (End, String) {
+    let count = |wanted: &dyn Fn(&EffectState) -> bool| state.effects.values().filter(|e| wanted(e)).count();
+    let doubtful = count(&|e| e.in_doubt.is_some());
+    if doubtful > 0 {
+        return (
+            End::InDoubt,
+            format!("{doubtful} effect(s) may or may not have happened"),
+        );
+    }
+    if let ScriptEnd::Failed(fault, line, _) = script {
+        let place = if *line > 0 {
+            format!(" at line {line}")
+        } else {
+            String::new()
+        };
+        return (
+            End::Kept,
+            format!("the playbook failed{place}: {fault}; what was done stays"),
+        );
+    }
+    let word = |wanted: Verification| {
+        count(&|e| {
+            matches!(e.stage(), Stage::Done) && matches!(e.verification, Some((_, word)) if word == wanted)
+        })
+    };
+    let not_done = count(&|e| matches!(e.stage(), Stage::NotDone(_)));
+    let parts: Vec<String> = [
+        (not_done, "did not happen"),
+        (word(Verification::Contradicted), "contradicted by read-back"),
+        (word(Verification::NotInForce), "requested, not in force"),
+        (word(Verification::Unverifiable), "unverifiable"),
+    ]
+    .into_iter()
+    .filter(|(n, _)| *n > 0)
+    .map(|(n, what)| format!("{n} effect(s) {what}"))
+    .collect();
+    if parts.is_empty() {
+        let done = count(&|e| matches!(e.stage(), Stage::Done) && e.bound.spec.changes());
+        (End::Succeeded, format!("{done} effect(s) done and seen in force"))
+    } else {
+        (End::Kept, parts.join(", "))
+    }
+}

@@ -1,0 +1,185 @@
+//! Does one task and says what happened. Thin: what to do is decided in `next`, what it means in `journal`.
+
+use super::bind;
+use super::context::Context;
+use super::next::{Task, verification};
+use super::prepare;
+use super::vendors::{Acted, Binding, Looked};
+use crate::action::{Done, Fault, Outcome, Retry, Standing, Verification};
+use crate::clock::Time;
+use crate::id::EffectId;
+use crate::journal::{EffectState, Event, RunState};
+use crate::playbook::Loaded;
+use crate::store::Error;
+
+/// What a task led to.
+#[derive(Debug, Default)]
+pub struct Performed {
+    /// To append.
+    pub events: Vec<Event>,
+    /// An effect to leave alone until a moment.
+    pub later: Option<(EffectId, Time)>,
+}
+
+impl Performed {
+    /// These events.
+    pub fn events(events: Vec<Event>) -> Performed {
+        Performed { events, later: None }
+    }
+
+    /// Nothing yet; look again then.
+    pub fn later(effect: EffectId, at: Time) -> Performed {
+        Performed { events: Vec::new(), later: Some((effect, at)) }
+    }
+}
+
+/// Does a task. An error is the store's: nothing can be recorded, so the run is left to a later claim.
+pub async fn perform(
+    context: &Context,
+    loaded: &Loaded,
+    state: &RunState,
+    task: &Task,
+    epoch: u64,
+) -> Result<Performed, Error> {
+    let of = |id: &EffectId| state.effects.get(id);
+    match task {
+        Task::Bind(step) => Ok(Performed::events(bind::bind(context, loaded, state, step).await?)),
+        Task::Resolve(id) => match of(id) {
+            Some(effect) => Ok(resolve(context, loaded, effect).await),
+            None => Ok(Performed::default()),
+        },
+        Task::Prepare(id) => match of(id) {
+            Some(effect) => prepare::prepare(context, loaded, state, effect, epoch).await,
+            None => Ok(Performed::default()),
+        },
+        Task::Act(id) => match of(id) {
+            Some(effect) => Ok(act(context, loaded, effect).await),
+            None => Ok(Performed::default()),
+        },
+        Task::Probe(id) => match of(id) {
+            Some(effect) => Ok(probe(context, loaded, effect).await),
+            None => Ok(Performed::default()),
+        },
+        Task::Verify(id) => match of(id) {
+            Some(effect) => Ok(verify(context, loaded, effect).await),
+            None => Ok(Performed::default()),
+        },
+    }
+}
+
+fn binding(effect: &EffectState) -> Binding {
+    Binding { instance: effect.bound.instance.clone(), spec: effect.bound.spec.clone() }
+}
+
+async fn resolve(context: &Context, loaded: &Loaded, effect: &EffectState) -> Performed {
+    let id = effect.bound.effect;
+    let Some(entity) = &effect.bound.entity else {
+        let fault = Fault::new("bad-target", format!("{} was given no target", effect.bound.spec.name));
+        let event = Event::EffectFailed { effect: id, fault, retry: Retry::Never, requests: Vec::new() };
+        return Performed::events(vec![event]);
+    };
+    let Looked { result, requests } = context.vendors.resolve(loaded, &binding(effect), entity).await;
+    Performed::events(vec![match result {
+        Ok(target) => Event::EffectResolved { effect: id, target, requests },
+        Err((fault, retry)) => Event::EffectFailed { effect: id, fault, retry, requests },
+    }])
+}
+
+/// The one place from which a change leaves. Its intent is durable; the switch is looked at once more.
+async fn act(context: &Context, loaded: &Loaded, effect: &EffectState) -> Performed {
+    let Some(attempt) = effect.last() else { return Performed::default() };
+    let started = context.clock.now();
+    let stopped = match &*context.halt.borrow() {
+        Ok(None) => None,
+        Ok(Some(halt)) => Some(format!("{} halted all effects: {}", halt.by, halt.reason)),
+        Err(problem) => Some(format!("it cannot be told whether effects are halted: {problem}")),
+    };
+    let Acted { outcome, requests } = match stopped {
+        Some(why) => Acted {
+            outcome: Outcome::NotDone { fault: Fault::new("halted", why), retry: Retry::AfterMs(0) },
+            requests: Vec::new(),
+        },
+        None => {
+            let intent = &attempt.intent;
+            context
+                .vendors
+                .act(loaded, &binding(effect), effect.target.as_ref(), &intent.args, &intent.key)
+                .await
+        }
+    };
+    Performed::events(vec![Event::EffectEnded {
+        effect: effect.bound.effect,
+        attempt: attempt.intent.attempt,
+        outcome,
+        requests,
+        duration_ms: context.clock.now().since_ms(started),
+    }])
+}
+
+/// Looks whether an attempt without an answer happened.
+async fn probe(context: &Context, loaded: &Loaded, effect: &EffectState) -> Performed {
+    let id = effect.bound.effect;
+    let (Some(attempt), Some(verify)) = (effect.last(), &effect.bound.spec.verify) else {
+        let why = "the connector has no way to look".to_owned();
+        return Performed::events(vec![Event::EffectInDoubt { effect: id, why }]);
+    };
+    let Some(target) = &effect.target else { return Performed::default() };
+    let Looked { result, requests } =
+        context.vendors.read(loaded, &binding(effect), &verify.read, target).await;
+    let reading = match result {
+        Ok(reading) => reading,
+        Err((fault, _)) => {
+            return Performed::events(vec![Event::EffectProbed { effect: id, found: Err(fault), requests }]);
+        }
+    };
+    let standing = effect.judge(&reading);
+    if standing == Standing::Absent {
+        return Performed::events(vec![Event::EffectProbed { effect: id, found: Ok(reading), requests }]);
+    }
+    let now = context.clock.now();
+    let seen = if standing == Standing::InForce { Verification::Yes } else { Verification::Pending };
+    Performed::events(vec![
+        Event::EffectEnded {
+            effect: id,
+            attempt: attempt.intent.attempt,
+            outcome: Outcome::Done { how: Done::Observed, result: serde_json::Value::Null },
+            requests,
+            duration_ms: now.since_ms(attempt.at),
+        },
+        Event::EffectVerified { effect: id, verification: seen, reading: Some(reading), requests: Vec::new() },
+    ])
+}
+
+/// Reads back.
+async fn verify(context: &Context, loaded: &Loaded, effect: &EffectState) -> Performed {
+    let id = effect.bound.effect;
+    let spec = &effect.bound.spec;
+    let (Some(read_back), Some(target)) = (&spec.verify, &effect.target) else {
+        let verification = Verification::Unverifiable;
+        let event = Event::EffectVerified { effect: id, verification, reading: None, requests: Vec::new() };
+        return Performed::events(vec![event]);
+    };
+    let Looked { result, requests } =
+        context.vendors.read(loaded, &binding(effect), &read_back.read, target).await;
+    let reading = result.ok();
+    let standing = reading.as_ref().map(|reading| effect.judge(reading));
+    let word = verification(effect, standing, context.clock.now());
+    let mut events =
+        vec![Event::EffectVerified { effect: id, verification: word, reading: reading.clone(), requests }];
+    let state = reading.map_or_else(|| "could not be read".to_owned(), |r| format!("reads `{}`", r.state));
+    let told = match word {
+        Verification::Contradicted => Some((
+            "contradicted",
+            format!("{} said yes to {}, but {} {state}: it is NOT in force", effect.bound.instance, spec.name, target.label()),
+        )),
+        Verification::NotInForce => Some((
+            "not-in-force",
+            format!("{} on {} was requested and is not in force: it {state}", spec.name, target.label()),
+        )),
+        _ => None,
+    };
+    if let Some((code, message)) = told {
+        events.push(Event::Alarmed { code: code.into(), message, effect: Some(id) });
+    }
+    Performed::events(events)
+}

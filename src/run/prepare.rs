@@ -1,0 +1,281 @@
+//! From a resolved target to a durable intent: lock, capture, weigh, hold, intend. Everything before the
+//! intent can be done again; nothing of it reaches the vendor but reading.
+
+use serde_json::{Map, Value, json};
+
+use super::context::Context;
+use super::perform::Performed;
+use super::vendors::{Binding, Looked};
+use crate::action::{Done, Fault, Outcome, Reading, Request, Retry, Standing, Target, Undo, Verification};
+use crate::guardrail::{self, Decision, Weighing};
+use crate::journal::{EffectState, Event, Intent, Reverts, RunState};
+use crate::limits::LOCK_RETRY_MS;
+use crate::playbook::Loaded;
+use crate::store::{Error, HoldEnd, Locked, NewHold};
+
+/// Prepares one attempt of one effect.
+pub async fn prepare(
+    context: &Context,
+    loaded: &Loaded,
+    state: &RunState,
+    effect: &EffectState,
+    epoch: u64,
+) -> Result<Performed, Error> {
+    let attempt = Preparing { context, loaded, state, effect, epoch };
+    if !effect.bound.spec.changes() {
+        return Ok(attempt.look().await);
+    }
+    let Some(target) = &effect.target else { return Ok(attempt.without_target().await) };
+    let id = effect.bound.effect;
+    let now = context.clock.now();
+    let locked =
+        context.store.lock(target.partition(), &target.key(), id, state.header.run, now).await?;
+    if let Locked::Busy { .. } = locked {
+        return Ok(Performed::later(id, now.plus_ms(LOCK_RETRY_MS)));
+    }
+    match &effect.bound.reverts {
+        Some(reverts) => attempt.revert(target, reverts).await,
+        None => attempt.change(target).await,
+    }
+}
+
+struct Preparing<'a> {
+    context: &'a Context,
+    loaded: &'a Loaded,
+    state: &'a RunState,
+    effect: &'a EffectState,
+    epoch: u64,
+}
+
+/// What was captured, and the events so far.
+struct Captured {
+    reading: Reading,
+    standing: Standing,
+    events: Vec<Event>,
+}
+
+impl Preparing<'_> {
+    fn binding(&self) -> Binding {
+        Binding { instance: self.effect.bound.instance.clone(), spec: self.effect.bound.spec.clone() }
+    }
+
+    fn attempt(&self) -> u32 {
+        u32::try_from(self.effect.attempts.len()).unwrap_or(u32::MAX).saturating_add(1)
+    }
+
+    fn intent(&self, args: Map<String, Value>) -> Intent {
+        let id = self.effect.bound.effect;
+        Intent {
+            effect: id,
+            attempt: self.attempt(),
+            epoch: self.epoch,
+            key: self.context.idempotency_key(id),
+            args,
+            prior: None,
+            undo: None,
+            until: None,
+        }
+    }
+
+    fn ended(&self, attempt: u32, outcome: Outcome, requests: Vec<Request>, duration_ms: u64) -> Event {
+        Event::EffectEnded { effect: self.effect.bound.effect, attempt, outcome, requests, duration_ms }
+    }
+
+    /// An action that changes nothing: no lock, no intent before it, repeated freely.
+    async fn look(&self) -> Performed {
+        let intent = self.intent(self.effect.bound.args.clone());
+        let started = self.context.clock.now();
+        let target = self.effect.target.as_ref();
+        let acted =
+            self.context.vendors.act(self.loaded, &self.binding(), target, &intent.args, &intent.key).await;
+        let outcome = match acted.outcome {
+            // A look that got no answer did nothing.
+            Outcome::Unknown { fault } => Outcome::NotDone { fault, retry: Retry::Backoff },
+            known => known,
+        };
+        let took = self.context.clock.now().since_ms(started);
+        let ended = self.ended(intent.attempt, outcome, acted.requests, took);
+        Performed::events(vec![Event::EffectIntended(Box::new(intent)), ended])
+    }
+
+    /// A change that has no target, such as a message: weighed and intended, nothing to capture.
+    async fn without_target(&self) -> Performed {
+        let mut events = Vec::new();
+        if self.weigh(None, &mut events) {
+            events.push(Event::EffectIntended(Box::new(self.intent(self.effect.bound.args.clone()))));
+        }
+        Performed::events(events)
+    }
+
+    /// Reads the state before. `Err` holds what to record instead.
+    async fn capture(&self, target: &Target) -> Result<Captured, Performed> {
+        let spec = &self.effect.bound.spec;
+        let id = self.effect.bound.effect;
+        let function = spec.capture.as_deref().or(spec.verify.as_ref().map(|verify| verify.read.as_str()));
+        let Some(function) = function else {
+            let reading = Reading { state: String::new(), fields: Value::Null };
+            return Ok(Captured { reading, standing: Standing::Absent, events: Vec::new() });
+        };
+        let Looked { result, requests } =
+            self.context.vendors.read(self.loaded, &self.binding(), function, target).await;
+        match result {
+            Ok(reading) => {
+                let standing = self.effect.judge(&reading);
+                let captured = Event::EffectCaptured { effect: id, reading: reading.clone(), requests };
+                Ok(Captured { reading, standing, events: vec![captured] })
+            }
+            Err((fault, retry)) => {
+                Err(Performed::events(vec![Event::EffectFailed { effect: id, fault, retry, requests }]))
+            }
+        }
+    }
+
+    /// Weighs, records the verdict, and says whether to go on.
+    fn weigh(&self, target: Option<&Target>, events: &mut Vec<Event>) -> bool {
+        let halt = self.context.halt.borrow().clone();
+        let verdict = guardrail::evaluate(&Weighing {
+            policy: &self.context.policy,
+            halt: halt.as_ref().map(Option::as_ref).map_err(String::as_str),
+            action: &self.effect.bound.spec,
+            target,
+            entity: self.effect.bound.entity.as_ref(),
+            restores: self.effect.bound.reverts.is_some(),
+        });
+        let id = self.effect.bound.effect;
+        let decision = verdict.decision;
+        let why = verdict.why();
+        events.push(Event::EffectWeighed { effect: id, verdict });
+        if decision == Decision::Deny {
+            let fault = Fault::new("denied", format!("the guardrails refuse {}: {why}", self.effect.bound.spec.name));
+            events.push(self.ended(0, Outcome::NotDone { fault, retry: Retry::Never }, Vec::new(), 0));
+        }
+        decision == Decision::Allow
+    }
+
+    async fn change(&self, target: &Target) -> Result<Performed, Error> {
+        let Captured { reading, standing, mut events } = match self.capture(target).await {
+            Ok(captured) => captured,
+            Err(instead) => return Ok(instead),
+        };
+        if !self.weigh(Some(target), &mut events) {
+            return Ok(Performed::events(events));
+        }
+        let now = self.context.clock.now();
+        let already = standing != Standing::Absent;
+        let mut intent = self.intent(self.effect.bound.args.clone());
+        intent.until = self.effect.bound.lease_ms.map(|ms| now.plus_ms(ms));
+        intent.prior = Some(reading.clone());
+        intent.undo = if already { None } else { self.undo(&reading) };
+        if let Some(facet) = &self.effect.bound.spec.facet {
+            let hold = NewHold {
+                target: target.clone(),
+                facet: facet.clone(),
+                effect: self.effect.bound.effect,
+                run: self.state.header.run,
+                at: now,
+                until: intent.until,
+                prior: reading.clone(),
+                undo: intent.undo.clone(),
+            };
+            let took = self.context.store.hold_take(target.partition(), hold).await?;
+            intent.prior = Some(took.prior);
+            intent.undo = took.undo;
+        }
+        let attempt = intent.attempt;
+        events.push(Event::EffectIntended(Box::new(intent)));
+        if already {
+            let how = if attempt > 1 { Done::Observed } else { Done::AlreadySo };
+            events.push(self.ended(attempt, Outcome::Done { how, result: Value::Null }, Vec::new(), 0));
+            events.push(self.seen(standing, reading));
+        }
+        Ok(Performed::events(events))
+    }
+
+    fn undo(&self, captured: &Reading) -> Option<Undo> {
+        let undo = self.effect.bound.spec.undo.as_ref()?;
+        let args = undo
+            .from_captured
+            .iter()
+            .map(|(name, field)| (name.clone(), captured.fields.get(field).cloned().unwrap_or_default()))
+            .collect();
+        Some(Undo { action: undo.action.clone(), args })
+    }
+
+    fn seen(&self, standing: Standing, reading: Reading) -> Event {
+        let verification =
+            if standing == Standing::InForce { Verification::Yes } else { Verification::Pending };
+        Event::EffectVerified {
+            effect: self.effect.bound.effect,
+            verification,
+            reading: Some(reading),
+            requests: Vec::new(),
+        }
+    }
+
+    async fn revert(&self, target: &Target, reverts: &Reverts) -> Result<Performed, Error> {
+        let facet = self.effect.bound.spec.facet.clone().unwrap_or_default();
+        let end =
+            self.context.store.hold_end(target.partition(), &target.key(), &facet, reverts.effect).await?;
+        let undo = match end {
+            HoldEnd::Last { undo: Some(undo), .. } => undo,
+            HoldEnd::Last { undo: None, prior } => {
+                let result = json!({ "state": prior.state, "why": "it was so before" });
+                return Ok(self.without_sending(Done::NothingToRestore, result));
+            }
+            HoldEnd::NotHeld => {
+                let result = json!({ "why": "nothing is held any more" });
+                return Ok(self.without_sending(Done::NothingToRestore, result));
+            }
+            HoldEnd::Others { remaining } => {
+                return Ok(self.without_sending(Done::StillHeld, json!({ "remaining": remaining })));
+            }
+        };
+        let Captured { reading, standing, mut events } = match self.capture(target).await {
+            Ok(captured) => captured,
+            Err(instead) => return Ok(instead),
+        };
+        let left = reverts.left.judge(&reading) != Standing::Absent;
+        if standing == Standing::Absent && !left {
+            events.extend(self.changed_since(target, &reading));
+            return Ok(Performed::events(events));
+        }
+        if !self.weigh(Some(target), &mut events) {
+            return Ok(Performed::events(events));
+        }
+        let mut intent = self.intent(undo.args);
+        intent.prior = Some(reading.clone());
+        let attempt = intent.attempt;
+        events.push(Event::EffectIntended(Box::new(intent)));
+        if standing != Standing::Absent {
+            let how = if attempt > 1 { Done::Observed } else { Done::AlreadySo };
+            events.push(self.ended(attempt, Outcome::Done { how, result: Value::Null }, Vec::new(), 0));
+            events.push(self.seen(standing, reading));
+        }
+        Ok(Performed::events(events))
+    }
+
+    fn without_sending(&self, how: Done, result: Value) -> Performed {
+        let intent = self.intent(Map::new());
+        let attempt = intent.attempt;
+        let ended = self.ended(attempt, Outcome::Done { how, result }, Vec::new(), 0);
+        Performed::events(vec![Event::EffectIntended(Box::new(intent)), ended])
+    }
+
+    /// Someone changed the target after us: write nothing and ask.
+    fn changed_since(&self, target: &Target, reading: &Reading) -> [Event; 2] {
+        let message = format!(
+            "{} reads `{}`, which is neither what we left nor what it was before: somebody changed it since; nothing was written, decide by hand",
+            target.label(),
+            reading.state
+        );
+        let fault = Fault { code: "changed-since".into(), message: message.clone(), data: reading.fields.clone() };
+        [
+            self.ended(0, Outcome::NotDone { fault, retry: Retry::Never }, Vec::new(), 0),
+            Event::Alarmed {
+                code: "changed-since".into(),
+                message,
+                effect: Some(self.effect.bound.effect),
+            },
+        ]
+    }
+}

@@ -1,0 +1,99 @@
+//! What a script gets back for an ask: a receipt for a change, the result itself for a look.
+
+use serde_json::{Map, Value, json};
+
+use crate::action::{Fault, Outcome, Verification};
+use crate::journal::{Answered, EffectState, RunState, Stage, Step};
+
+/// The answer to a step, when every effect of it has come far enough: done and read back once, not done, or
+/// in doubt. `None` while it has not.
+pub fn answer(state: &RunState, step: &Step) -> Option<Answered> {
+    if step.effects.is_empty() {
+        return None;
+    }
+    let effects: Vec<&EffectState> = step
+        .effects
+        .iter()
+        .filter_map(|id| state.effects.get(id))
+        .collect();
+    if !effects.iter().all(|effect| is_far_enough(effect)) {
+        return None;
+    }
+    let faults: Vec<Fault> = effects.iter().filter_map(|effect| effect.fault()).collect();
+    Some(match (effects.as_slice(), faults.as_slice()) {
+        ([effect], []) => Answered::Value(value(effect)),
+        ([_], [fault]) => Answered::Fault(fault.clone()),
+        (all, []) => {
+            let worst = all
+                .iter()
+                .map(|effect| verified(effect))
+                .max()
+                .unwrap_or(Verification::Yes);
+            let values: Vec<Value> = all.iter().map(|effect| value(effect)).collect();
+            Answered::Value(json!({ "verified": worst.word(), "effects": values }))
+        }
+        (all, [first, ..]) => {
+            let mut fault = first.clone();
+            if faults.len() < all.len() {
+                fault.code = "partly-done".into();
+                fault.message = format!(
+                    "{} of {} systems did not do it: {}",
+                    faults.len(),
+                    all.len(),
+                    first.message
+                );
+            }
+            fault.data = Value::Array(all.iter().map(|effect| report(effect)).collect());
+            Answered::Fault(fault)
+        }
+    })
+}
+
+fn is_far_enough(effect: &EffectState) -> bool {
+    match effect.stage() {
+        Stage::Done => effect.is_settled() || effect.readings > 0,
+        Stage::NotDone(_) | Stage::InDoubt => true,
+        _ => false,
+    }
+}
+
+fn verified(effect: &EffectState) -> Verification {
+    effect.verification.map_or(Verification::Yes, |(_, word)| word)
+}
+
+fn value(effect: &EffectState) -> Value {
+    let Some((_, Outcome::Done { how, result })) = effect.done() else {
+        return Value::Null;
+    };
+    if !effect.bound.spec.changes() {
+        return result.clone();
+    }
+    let mut receipt = Map::new();
+    receipt.insert("effect".into(), json!(effect.bound.effect));
+    receipt.insert("action".into(), json!(effect.bound.spec.name));
+    receipt.insert("instance".into(), json!(effect.bound.instance));
+    if let Some(target) = &effect.target {
+        receipt.insert(
+            "target".into(),
+            json!({ "type": target.kind, "id": target.id, "name": target.name }),
+        );
+    }
+    receipt.insert("how".into(), json!(how));
+    receipt.insert("verified".into(), json!(verified(effect).word()));
+    let until = effect.last().and_then(|attempt| attempt.intent.until);
+    receipt.insert(
+        "until".into(),
+        until.map_or(Value::Null, |at| json!(at.to_string())),
+    );
+    receipt.insert("result".into(), result.clone());
+    Value::Object(receipt)
+}
+
+fn report(effect: &EffectState) -> Value {
+    match effect.fault() {
+        Some(fault) => {
+            json!({ "ok": false, "instance": effect.bound.instance, "code": fault.code, "message": fault.message })
+        }
+        None => json!({ "ok": true, "instance": effect.bound.instance, "value": value(effect) }),
+    }
+}

@@ -1,0 +1,212 @@
+//! The one way events get into a run's journal: sealed onto its chain, appended under our claim, and only then
+//! folded into the state.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::context::Context;
+use super::drive::LetGo;
+use crate::clock::Time;
+use crate::journal::{Answered, ChainId, Entry, Event, RunState, seal};
+use crate::script::{Answer, Answers, Asked, Kind, Position, Thrown, Told};
+use crate::store::{Claim, Error, RunStatus, RunUpdate};
+
+/// Pause before an append is tried again when the store could not take it, ms.
+const APPEND_AGAIN_MS: u64 = 100;
+
+/// A claimed run's journal and state.
+pub struct Record {
+    context: Arc<Context>,
+    claim: Claim,
+    state: Arc<RunState>,
+    inputs: Arc<BTreeMap<String, Value>>,
+    answers: Arc<Answers>,
+    told: Arc<Told>,
+}
+
+impl Record {
+    /// The record of a run whose journal folds to `state`.
+    pub fn new(context: Arc<Context>, claim: Claim, state: RunState) -> Record {
+        let mut record = Record {
+            context,
+            claim,
+            inputs: Arc::new(state.header.inputs.clone()),
+            answers: Arc::new(Answers::new()),
+            told: Arc::new(state.told.clone()),
+            state: Arc::new(state),
+        };
+        let state = record.state.clone();
+        for (id, step) in &state.steps {
+            if let Some(result) = &step.answer {
+                record.remember(id, result);
+            }
+        }
+        record
+    }
+
+    /// The claim.
+    pub fn claim(&self) -> &Claim {
+        &self.claim
+    }
+
+    /// The state.
+    pub fn state(&self) -> &RunState {
+        &self.state
+    }
+
+    /// The state as it is now, to work from beside the driver.
+    pub fn snapshot(&self) -> Arc<RunState> {
+        self.state.clone()
+    }
+
+    /// The script's variables.
+    pub fn inputs(&self) -> Arc<BTreeMap<String, Value>> {
+        self.inputs.clone()
+    }
+
+    /// The script's answers so far.
+    pub fn answers(&self) -> Arc<Answers> {
+        self.answers.clone()
+    }
+
+    /// What the script has said so far.
+    pub fn told(&self) -> Arc<Told> {
+        self.told.clone()
+    }
+
+    fn remember(&mut self, id: &crate::script::StepId, result: &Answered) {
+        let Some(step) = self.state.steps.get(id) else { return };
+        let asked = Asked {
+            step: id.clone(),
+            kind: Kind::Ask,
+            name: step.name.clone(),
+            args: step.args.clone(),
+            at: Position::default(),
+            digest: step.digest,
+        };
+        let result = match result {
+            Answered::Value(value) => Ok(value.clone()),
+            Answered::Fault(fault) => Err(Thrown {
+                code: fault.code.clone(),
+                message: fault.message.clone(),
+                action: Some(step.name.clone()),
+                data: fault.data.clone(),
+            }),
+        };
+        Arc::make_mut(&mut self.answers).insert(id.clone(), Answer::to(&asked, result));
+    }
+
+    /// Appends events. Afterwards they survive any crash, and the state has them. While the store cannot take
+    /// them the append is repeated (it is safe to repeat) until the claim is over.
+    pub async fn append(&mut self, events: Vec<Event>) -> Result<(), LetGo> {
+        let now = self.context.clock.now();
+        let run = self.claim.run;
+        let mut entries: Vec<Entry> = Vec::with_capacity(events.len());
+        let mut previous = self.state.last;
+        for (seq, event) in (self.state.len..).zip(&events) {
+            let mut salt = [0; 16];
+            getrandom::fill(&mut salt).map_err(|error| LetGo::Defect(error.to_string()))?;
+            let entry = seal(ChainId::Run(run), &previous, seq, now, event, salt)
+                .map_err(|error| LetGo::Defect(error.to_string()))?;
+            previous = entry.digest;
+            entries.push(entry);
+        }
+        let digests: Vec<_> = entries.iter().map(|entry| entry.digest).collect();
+        let update = update_after(&events, now);
+        self.store(entries, update).await?;
+        let state = Arc::make_mut(&mut self.state);
+        for (event, digest) in events.iter().zip(digests) {
+            state.apply(now, event, digest).map_err(LetGo::Defect)?;
+        }
+        for event in &events {
+            match event {
+                Event::StepAnswered { step, result } => self.remember(step, result),
+                Event::StepTold { step, digest, .. } => {
+                    Arc::make_mut(&mut self.told).insert(step.clone(), *digest);
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives the claim back; the run is looked at again at `until`.
+    pub async fn release(&mut self, until: Time, waits_for: String) -> Result<(), LetGo> {
+        let update = RunUpdate {
+            status: RunStatus::Open,
+            end: None,
+            wake_at: Some(until),
+            waits_for,
+            release: true,
+        };
+        self.store(Vec::new(), update).await
+    }
+
+    /// Renews the claim when a third of it is used up.
+    pub async fn keep_claim(&mut self) -> Result<(), LetGo> {
+        let now = self.context.clock.now();
+        if self.claim.until.since_ms(now) > self.context.claim_ms / 3 * 2 {
+            return Ok(());
+        }
+        let until = now.plus_ms(self.context.claim_ms);
+        self.context.store.renew(self.claim.run.partition(), &self.claim, until).await?;
+        self.claim.until = until;
+        Ok(())
+    }
+
+    async fn store(&self, entries: Vec<Entry>, update: RunUpdate) -> Result<(), LetGo> {
+        let partition = self.claim.run.partition();
+        loop {
+            let now = self.context.clock.now();
+            let result = self
+                .context
+                .store
+                .append(partition, &self.claim, self.state.len, now, entries.clone(), update.clone())
+                .await;
+            match result {
+                Ok(_) => return Ok(()),
+                Err(error) if error.may_pass() && now < self.claim.until => {
+                    tracing::warn!(run.id = %self.claim.run, "an append waits for the store: {error}");
+                    tokio::time::sleep(Duration::from_millis(APPEND_AGAIN_MS)).await;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+}
+
+/// What the row says after these events.
+fn update_after(events: &[Event], now: Time) -> RunUpdate {
+    let open = RunUpdate {
+        status: RunStatus::Open,
+        end: None,
+        wake_at: Some(now),
+        waits_for: String::new(),
+        release: false,
+    };
+    events.iter().fold(open, |update, event| match event {
+        Event::RunSettled { end, .. } => RunUpdate {
+            status: RunStatus::Settled,
+            end: Some(*end),
+            wake_at: None,
+            release: true,
+            ..update
+        },
+        Event::RunParked { why } => RunUpdate {
+            status: RunStatus::Parked,
+            wake_at: None,
+            waits_for: format!("a person: {why}"),
+            release: true,
+            ..update
+        },
+        _ => update,
+    })
+}
+
+/// True for errors after which another worker goes on, and nothing is wrong here.
+pub fn is_lost_claim(error: &LetGo) -> bool {
+    matches!(error, LetGo::Store(Error::Fenced { .. }))
+}

@@ -1,0 +1,72 @@
+//! What a run needs of the systems it acts on. Connectors give it for real; simulation gives it from a script.
+
+use async_trait::async_trait;
+use serde_json::{Map, Value};
+
+use crate::action::{ActionName, ActionSpec, Fault, Outcome, Reading, Request, Retry, Target};
+use crate::finding::Entity;
+use crate::playbook::Loaded;
+
+/// One action of one connector instance.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Binding {
+    /// The instance.
+    pub instance: String,
+    /// The action.
+    pub spec: ActionSpec,
+}
+
+/// What looking gave. A fault here means that nothing was changed, and says whether to look again.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Looked<T> {
+    /// What was seen.
+    pub result: Result<T, (Fault, Retry)>,
+    /// What was requested.
+    pub requests: Vec<Request>,
+}
+
+/// What acting gave.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Acted {
+    /// The outcome.
+    pub outcome: Outcome,
+    /// What was requested.
+    pub requests: Vec<Request>,
+}
+
+/// The systems a run acts on.
+#[async_trait]
+pub trait Vendors: Send + Sync {
+    /// The instances that do `action` for this entity, each once. None, or no telling which, is a fault.
+    fn bind(
+        &self,
+        loaded: &Loaded,
+        action: &ActionName,
+        entity: Option<&Entity>,
+    ) -> Result<Vec<Binding>, Fault>;
+
+    /// One action of one named instance.
+    fn binding(&self, loaded: &Loaded, instance: &str, action: &ActionName) -> Result<Binding, Fault>;
+
+    /// Finds exactly one target for an entity.
+    async fn resolve(&self, loaded: &Loaded, binding: &Binding, entity: &Entity) -> Looked<Target>;
+
+    /// Reads a target's state with a function of the connector. Changes nothing.
+    async fn read(
+        &self,
+        loaded: &Loaded,
+        binding: &Binding,
+        function: &str,
+        target: &Target,
+    ) -> Looked<Reading>;
+
+    /// Does it, with at most one request that changes anything. `key` is the same for every attempt.
+    async fn act(
+        &self,
+        loaded: &Loaded,
+        binding: &Binding,
+        target: Option<&Target>,
+        args: &Map<String, Value>,
+        key: &str,
+    ) -> Acted;
+}

@@ -1,0 +1,119 @@
+//! Finds runs that are due and works on them, starts the reverts of leases that are over, and stops in an
+//! orderly way: no new claims, effects under way finished and recorded.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use tokio::sync::{Semaphore, mpsc};
+use tokio::task::JoinSet;
+
+use super::context::Context;
+use super::drive::drive;
+use super::handle::Handle;
+use super::record::is_lost_claim;
+use crate::id::{Partition, RunId};
+use crate::limits::{RUNS_AT_ONCE, SCHEDULER_TICK_MS};
+use crate::store::{Claim, Error};
+
+/// Runs a worker claims from one partition at a time.
+const CLAIM_AT_ONCE: usize = 32;
+/// Leases ended from one partition at a time.
+const LEASES_AT_ONCE: usize = 64;
+
+/// Works until `stop` is set, then finishes what is under way.
+pub async fn work(
+    context: Arc<Context>,
+    handle: Handle,
+    mut kicks: mpsc::Receiver<RunId>,
+    stop: Arc<AtomicBool>,
+) {
+    let places = Arc::new(Semaphore::new(RUNS_AT_ONCE));
+    let mut runs: JoinSet<()> = JoinSet::new();
+    let mut tick = tokio::time::interval(Duration::from_millis(SCHEDULER_TICK_MS));
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    while !stop.load(Ordering::Relaxed) {
+        tokio::select! {
+            _ = tick.tick() => {
+                if let Err(error) = look(&context, &handle, &places, &mut runs, &stop).await {
+                    tracing::warn!("looking for due runs failed, will look again: {error}");
+                }
+            }
+            Some(run) = kicks.recv() => {
+                if let Ok(place) = places.clone().try_acquire_owned() {
+                    // A run that is not claimed here is found by the next look.
+                    if let Ok(Some(claim)) = claim_one(&context, run).await {
+                        begin(&context, claim, place, &mut runs, &stop);
+                    }
+                }
+            }
+            Some(_) = runs.join_next() => {}
+        }
+    }
+    while runs.join_next().await.is_some() {}
+    for partition in Partition::all() {
+        if let Err(error) = context.store.release_worker(partition, &context.worker).await {
+            tracing::warn!("claims of {partition} are left to end by themselves: {error}");
+        }
+    }
+}
+
+async fn claim_one(context: &Context, run: RunId) -> Result<Option<Claim>, Error> {
+    let now = context.clock.now();
+    let until = now.plus_ms(context.claim_ms);
+    context.store.claim_run(run.partition(), run, &context.worker, now, until).await
+}
+
+async fn look(
+    context: &Arc<Context>,
+    handle: &Handle,
+    places: &Arc<Semaphore>,
+    runs: &mut JoinSet<()>,
+    stop: &Arc<AtomicBool>,
+) -> Result<(), Error> {
+    for partition in Partition::all() {
+        let now = context.clock.now();
+        if context.store.next_lease_end(partition).await?.is_some_and(|end| end <= now) {
+            for due in context.store.due_holders(partition, now, LEASES_AT_ONCE).await? {
+                handle.end_lease(&due).await?;
+            }
+        }
+        if context.store.next_wake(partition).await?.is_none_or(|at| at > now) {
+            continue;
+        }
+        let free = places.available_permits().min(CLAIM_AT_ONCE);
+        if free == 0 {
+            continue;
+        }
+        let until = now.plus_ms(context.claim_ms);
+        let claims = context.store.claim_due(partition, &context.worker, now, until, free).await?;
+        for claim in claims {
+            if let Ok(place) = places.clone().acquire_owned().await {
+                begin(context, claim, place, runs, stop);
+            }
+        }
+    }
+    Ok(())
+}
+
+fn begin(
+    context: &Arc<Context>,
+    claim: Claim,
+    place: tokio::sync::OwnedSemaphorePermit,
+    runs: &mut JoinSet<()>,
+    stop: &Arc<AtomicBool>,
+) {
+    let context = context.clone();
+    let stop = stop.clone();
+    runs.spawn(async move {
+        let run = claim.run;
+        match drive(context, claim, stop).await {
+            Ok(()) => {}
+            Err(error) if is_lost_claim(&error) => {
+                tracing::info!(run.id = %run, "another worker has taken the run over");
+            }
+            Err(error) => tracing::error!(run.id = %run, "the run is let go of and will be claimed again: {error}"),
+        }
+        drop(place);
+    });
+}

@@ -20,3 +20,6 @@ pub mod secret;
 // floor 1: nouns
 pub mod action;
 pub mod finding;
+
+// floor 9: surfaces
+pub mod range;

@@ -1,1 +1,0 @@
-//! Over real HTTP.

@@ -49,7 +49,7 @@ async fn state(State(shared): Control) -> Response {
 async fn set_host(State(shared): Control, body: Bytes) -> Response {
     match read(&body) {
         Ok(change) => answer(shared.with(move |world| world.set_host(change)).await),
-        Err(refusal) => refusal,
+        Err(error) => answer::<()>(Err(error)),
     }
 }
 
@@ -60,7 +60,7 @@ async fn faults(State(shared): Control) -> Response {
 async fn add_fault(State(shared): Control, body: Bytes) -> Response {
     match read(&body) {
         Ok(fault) => answer(shared.with(move |world| world.add_fault(fault)).await),
-        Err(refusal) => refusal,
+        Err(error) => answer::<()>(Err(error)),
     }
 }
 
@@ -89,8 +89,8 @@ async fn unknown() -> Response {
     )
 }
 
-fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Response> {
-    serde_json::from_slice(body).map_err(|error| refuse(StatusCode::BAD_REQUEST, &error.to_string()))
+fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, ControlError> {
+    serde_json::from_slice(body).map_err(ControlError::Unreadable)
 }
 
 fn answer<T: serde::Serialize>(done: Result<T, ControlError>) -> Response {

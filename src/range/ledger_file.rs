@@ -127,6 +127,14 @@ impl LedgerFile {
     }
 }
 
+impl Drop for LedgerFile {
+    fn drop(&mut self) {
+        // Closing is not enough: a child process that is just being started holds a copy of the open file
+        // until it executes, and the lock with it. An error leaves the lock to the closing.
+        let _ = self.file.unlock();
+    }
+}
+
 /// Whole lines, and how many bytes they take. What follows the last line feed is torn.
 fn parse(path: &Path, bytes: &[u8]) -> Result<(Vec<LedgerLine>, usize), LedgerError> {
     let whole = bytes

@@ -4,15 +4,17 @@
 //! knows nothing of journals, playbooks or connectors, calls nobody, and listens on loopback only.
 //!
 //! A request goes through once: `server` (bytes) -> `world` (one owner of all state: fault, decide, write
-//! the ledger, apply) -> `server` (deliver, or cut the `wire`). A further vendor is one more file like
-//! `crowdstrike` and its lines in `vendor`.
+//! the ledger, apply) -> `server` (deliver, or cut the `wire`). A further vendor is one more folder like
+//! `crowdstrike`, its lines in `vendor`, and its field in `world`.
 
+mod config;
 mod control;
 mod crowdstrike;
 mod fault;
 mod host;
 mod ledger;
 mod ledger_file;
+mod running;
 mod server;
 mod vendor;
 mod wire;
@@ -21,8 +23,9 @@ mod world;
 #[cfg(test)]
 mod tests;
 
+pub use config::{RangeConfig, RangeError, Settle};
 pub use fault::{Fault, FaultKind, LateAnswer, Match};
 pub use host::{Host, HostChange, Status};
 pub use ledger::{Ledger, LedgerLine};
 pub use ledger_file::LedgerError;
-pub use server::{Range, RangeConfig, RangeError, RunningRange, Settle, serve};
+pub use running::{Range, RunningRange, serve};

@@ -125,25 +125,24 @@ impl World {
             _ => None,
         };
         match fault {
-            None | Some(FaultKind::LieRead { .. }) => {
+            None
+            | Some(
+                FaultKind::LieRead { .. }
+                | FaultKind::Slow { .. }
+                | FaultKind::Truncate
+                | FaultKind::LoseAnswer,
+            ) => {
                 let reply = self.crowdstrike.answer(&request, &call, number, now, told);
-                self.record(&request, &call, number, name, Some(reply.status), &reply)?;
-                Ok((Delivery::Send(reply), None))
-            }
-            Some(FaultKind::Slow { ms }) => {
-                let reply = self.crowdstrike.answer(&request, &call, number, now, None);
-                self.record(&request, &call, number, name, Some(reply.status), &reply)?;
-                Ok((Delivery::SendAfter(ms, reply), None))
-            }
-            Some(FaultKind::Truncate) => {
-                let reply = self.crowdstrike.answer(&request, &call, number, now, None);
-                self.record(&request, &call, number, name, Some(reply.status), &reply)?;
-                Ok((Delivery::SendHalf(reply), None))
-            }
-            Some(FaultKind::LoseAnswer) => {
-                let reply = self.crowdstrike.answer(&request, &call, number, now, None);
-                self.record(&request, &call, number, name, None, &reply)?;
-                Ok((Delivery::Cut, None))
+                let lost = fault == Some(FaultKind::LoseAnswer);
+                let status = (!lost).then_some(reply.status);
+                self.record(&request, &call, number, name, status, &reply)?;
+                let delivery = match fault {
+                    Some(FaultKind::Slow { ms }) => Delivery::SendAfter(ms, reply),
+                    Some(FaultKind::Truncate) => Delivery::SendHalf(reply),
+                    Some(FaultKind::LoseAnswer) => Delivery::Cut,
+                    _ => Delivery::Send(reply),
+                };
+                Ok((delivery, None))
             }
             Some(FaultKind::Lie) => {
                 let mut reply = self.crowdstrike.answer(&request, &call, number, now, None);
@@ -383,6 +382,8 @@ impl World {
 pub(super) enum ControlError {
     #[error("a new host needs `device_id` and `hostname`")]
     NameNeeded,
+    #[error("cannot read the body of this control call: {0}")]
+    Unreadable(serde_json::Error),
     #[error("{0}")]
     Fault(String),
     #[error(transparent)]

@@ -53,8 +53,6 @@ impl Caller {
             .no_proxy()
             // A defect ends the test instead of hanging it.
             .timeout(Duration::from_secs(20))
-            // A kept connection that was cut would be retried unseen by the client.
-            .pool_max_idle_per_host(0)
             .build()
             .unwrap();
         Caller {

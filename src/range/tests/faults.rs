@@ -1,12 +1,10 @@
 //! Each kind of fault does what it says, to the caller, to the world and to the ledger.
 
-use std::time::Duration;
-
 use reqwest::Method;
 use serde_json::json;
 
-use super::caller::{CONTAIN, DEVICES, answer, estate, start};
-use crate::range::{Fault, FaultKind, LateAnswer, Match, RangeConfig, RunningRange, Status};
+use super::caller::{CONTAIN, DEVICES, estate, start};
+use crate::range::{Fault, FaultKind, LateAnswer, Match, RunningRange, Status};
 
 /// Who was contained how often, and the fault that the last `contain` line of DB-01 names.
 fn told(range: &RunningRange) -> (usize, Status, Option<String>) {
@@ -66,21 +64,20 @@ async fn a_lost_request_is_the_same_error_and_no_fact() {
 async fn a_slow_answer_comes_after_the_change() {
     let (range, caller) = start(estate()).await;
     range
-        .fault(Fault::on_action("contain", FaultKind::Slow { ms: 3_600_000 }))
-        .unwrap();
-    let request = caller
-        .request(Method::POST, CONTAIN)
-        .json(&json!({ "ids": ["aid-3"] }));
-    let error = answer(request.timeout(Duration::from_millis(300)))
-        .await
-        .unwrap_err();
-    assert!(error.is_timeout(), "{error:?}");
-    assert_eq!(told(&range), (1, Status::ContainmentPending, named("slow")));
-
-    range
         .fault(Fault::on_action("lift_containment", FaultKind::Slow { ms: 1 }))
         .unwrap();
     assert_eq!(caller.lift("aid-3").await.unwrap().status, 202);
+
+    range
+        .fault(Fault::on_action("contain", FaultKind::Slow { ms: 3_600_000 }))
+        .unwrap();
+    let call = tokio::spawn(async move { caller.contain("aid-3").await.map(|answer| answer.status) });
+    while !range.faults().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(told(&range), (1, Status::ContainmentPending, named("slow")));
+    assert!(!call.is_finished());
+    call.abort();
 }
 
 #[tokio::test]
@@ -90,7 +87,7 @@ async fn stopping_does_not_wait_for_a_slow_answer() {
         .fault(Fault::on_action("contain", FaultKind::Slow { ms: 3_600_000 }))
         .unwrap();
     let call = tokio::spawn(async move { caller.contain("aid-3").await.map(|answer| answer.status) });
-    while range.faults() != [] {
+    while !range.faults().is_empty() {
         tokio::task::yield_now().await;
     }
     range.stop().await;
@@ -319,18 +316,30 @@ async fn a_caller_without_a_token_uses_up_no_fault() {
 }
 
 #[tokio::test]
-async fn a_fault_on_a_kept_connection_cuts_that_connection_only() {
-    let folder = tempfile::tempdir().unwrap();
-    let config = RangeConfig {
-        ledger: Some(folder.path().join("ledger.jsonl")),
-        ..estate()
-    };
-    let (range, caller) = start(config).await;
-    range
-        .fault(Fault::on_action("contain", FaultKind::LoseAnswer).target("aid-3"))
-        .unwrap();
-    let (lost, kept) = tokio::join!(caller.contain("aid-3"), caller.contain("aid-1"));
-    assert!(lost.is_err());
-    assert_eq!(kept.unwrap().status, 202);
-    assert_eq!(range.ledger().applied_anywhere("contain"), 2);
+async fn a_cut_befalls_one_connection_and_its_client_does_not_repeat_unseen() {
+    let (range, caller) = start(estate()).await;
+    // The connection is kept from the login, and from call to call.
+    for kind in [FaultKind::LoseAnswer, FaultKind::LoseRequest] {
+        range
+            .fault(Fault::on_action("contain", kind).target("aid-3"))
+            .unwrap();
+        let (lost, kept) = tokio::join!(caller.contain("aid-3"), caller.contain("aid-1"));
+        assert!(lost.is_err());
+        assert_eq!(kept.unwrap().status, 202);
+    }
+    let ledger = range.ledger();
+    assert_eq!(
+        (
+            ledger.asked("contain", "aid-3"),
+            ledger.applied("contain", "aid-3")
+        ),
+        (2, 1)
+    );
+    assert_eq!(
+        (
+            ledger.asked("contain", "aid-1"),
+            ledger.applied("contain", "aid-1")
+        ),
+        (2, 2)
+    );
 }

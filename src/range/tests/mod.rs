@@ -3,4 +3,5 @@
 mod caller;
 mod containment;
 mod faults;
+mod killed;
 mod persistence;

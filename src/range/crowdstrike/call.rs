@@ -4,9 +4,9 @@ use serde_json::Value;
 
 use super::super::vendor::{Call, Request, Vendor};
 
-/// Most ids in one containment call (vendor's page of the call).
+/// Most ids in one containment call (our notes on vendor APIs, 2026-11-23).
 const ACTION_IDS_MAX: usize = 100;
-/// Most ids in one details call (vendor's page of the call).
+/// Most ids in one details call. General knowledge, not compared with the vendor.
 const READ_IDS_MAX: usize = 5_000;
 
 /// Which call this is.

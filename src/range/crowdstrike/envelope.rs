@@ -7,7 +7,7 @@ use super::super::vendor::Reply;
 use crate::clock::Time;
 use crate::digest::Digest;
 
-/// Requests a minute and customer (vendor's page on rate limits).
+/// Requests a minute and customer. General knowledge, not compared with the vendor.
 pub(super) const RATE_LIMIT: u32 = 6_000;
 
 /// A host as details tell it.
@@ -40,7 +40,7 @@ pub(in crate::range) fn failure(status: u16, message: &str, number: u64) -> Repl
     }
 }
 
-/// 429. `X-Ratelimit-RetryAfter` is a moment, seconds since 1970 (vendor's page on rate limits).
+/// 429. `X-Ratelimit-RetryAfter` is a moment, seconds since 1970 (our notes on vendor APIs, 2026-11-23).
 pub(in crate::range) fn too_many(retry_after_s: u64, number: u64, now: Time) -> Reply {
     let until_s = now.0.div_euclid(1_000).saturating_add_unsigned(retry_after_s);
     let mut reply = failure(429, "API rate limit exceeded.", number);

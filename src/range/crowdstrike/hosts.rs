@@ -15,7 +15,7 @@ use super::token::Tokens;
 use crate::clock::Time;
 use crate::secret::Secret;
 
-/// Most ids in one answer of a search (vendor's page of the call).
+/// Most ids in one answer of a search. General knowledge, not compared with the vendor.
 const FIND_IDS_MAX: usize = 5_000;
 /// Ids in one answer of a search that names no `limit`.
 const FIND_LIMIT: usize = 100;

@@ -1,6 +1,6 @@
 //! Stand-in of the CrowdStrike Falcon hosts API, as far as containment needs it: token, search by name,
-//! details, contain and lift. Shapes follow the vendor's API description as summarised in our notes
-//! (read 2026-11); where those are silent we chose, and have not compared with a real tenant:
+//! details, contain and lift. Shapes follow our notes on vendor APIs and general knowledge of the vendor
+//! (2026-11-23), never compared with a real tenant; where the notes are silent we chose:
 //!
 //! - containing a contained host answers 202 and changes nothing, and so does lifting a free one;
 //! - an unknown id is an entry in `errors` with code 404 beside a 202 (actions) or 200 (details);

@@ -100,6 +100,8 @@ impl Ledger {
     /// How often `action` was asked of `target`, whatever came of it.
     pub fn asked(&self, action: &str, target: &str) -> usize {
         let mut requests: Vec<u64> = self.about(action, target).map(|line| line.request).collect();
+        // A late effect's second line may stand far from its first.
+        requests.sort_unstable();
         requests.dedup();
         requests.len()
     }

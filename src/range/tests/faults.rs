@@ -225,6 +225,18 @@ async fn a_ghost_effect_comes_after_it_was_denied() {
     assert_eq!(caller.contain("aid-3").await.unwrap().status, 500);
     range.late_effects_done().await;
     assert_eq!(told(&range), (1, Status::ContainmentPending, named("late")));
+    let far_apart = FaultKind::Late {
+        ms: 200,
+        answer: LateAnswer::Error,
+    };
+    range
+        .fault(Fault::on_action("contain", far_apart).target("aid-1"))
+        .unwrap();
+    assert_eq!(caller.contain("aid-1").await.unwrap().status, 500);
+    assert_eq!(caller.contain("aid-1").await.unwrap().status, 202);
+    range.late_effects_done().await;
+    assert_eq!(range.ledger().asked("contain", "aid-1"), 2);
+    assert_eq!(range.ledger().applied("contain", "aid-1"), 2);
     let ledger = range.ledger();
     let lines: Vec<_> = ledger.about("contain", "aid-3").collect();
     assert_eq!(

@@ -33,3 +33,6 @@ pub mod store;
 
 // floor 7: engine
 pub mod run;
+
+// floor 9: surfaces
+pub mod range;

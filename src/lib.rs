@@ -23,3 +23,6 @@ pub mod finding;
 
 // floor 2: rules
 pub mod script;
+
+// floor 5
+pub mod connector;

@@ -44,6 +44,11 @@ pub const BRANCHES_AT_ONCE: usize = 64;
 pub const BRANCH_DEPTH_MAX: usize = 3;
 /// Most asks one run may make, so that a loop that asks without end comes to an end.
 pub const ASKS_PER_RUN_MAX: usize = 20_000;
+/// Most bytes all asks and tells of one evaluation may carry, so that a script cannot fill the memory with
+/// copies of its finding.
+pub const ASKED_BYTES_PER_RUN_MAX: usize = 64 << 20;
+/// Evaluations that may wait for a thread; more are answered `Busy`.
+pub const SCRIPT_QUEUE_MAX: usize = 4_096;
 /// Largest answer kept for a script, bytes.
 pub const ANSWER_BYTES_MAX: usize = 256 << 10;
 

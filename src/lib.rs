@@ -31,6 +31,9 @@ pub mod journal;
 // floor 4
 pub mod store;
 
+// floor 5
+pub mod connector;
+
 // floor 7: engine
 pub mod run;
 

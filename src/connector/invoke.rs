@@ -1,0 +1,318 @@
+//! Does what a bound action says at the vendor's: finds the target, reads its state, acts on it once. Runs the
+//! connector's script step by step, answers its asks from the network, and hands back every request that was
+//! made. Keeps nothing between attempts but tokens and pauses, and decides nothing about repeating.
+
+use std::sync::Arc;
+
+use serde_json::{Map, Value, json};
+
+use super::action_table::KEY_ARGUMENT;
+use super::auth::Tokens;
+use super::bind::Bound;
+use super::client::{Client, NoClient};
+use super::settle::{Ended, Stop, failed, settle};
+use super::throttle::Throttle;
+use super::transport::Attempt;
+use super::words::vocabulary;
+use crate::action::{Class, Fault, Outcome, Reading, Request, Retry, Target};
+use crate::clock::Clock;
+use crate::finding::{Entity, is_placeholder};
+use crate::script::{Advance, Answer, Answers, Entry, Evaluators, Job, Program};
+
+/// Speaks with vendors. One per process; shared by all runs.
+pub struct Invoker {
+    pub(super) evaluators: Arc<Evaluators>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) client: Client,
+    pub(super) tokens: Tokens,
+    pub(super) throttle: Throttle,
+}
+
+/// What a look brought, and the requests it took.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Looked<T> {
+    /// What was found, or why nothing was and whether to look again.
+    pub result: Result<T, (Fault, Retry)>,
+    /// Every request that was made, in order.
+    pub requests: Vec<Request>,
+}
+
+/// What an act brought, and the requests it took.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Acted {
+    /// What came of it.
+    pub outcome: Outcome,
+    /// Every request that was made, in order.
+    pub requests: Vec<Request>,
+}
+
+impl Invoker {
+    /// An invoker that evaluates scripts on these threads.
+    pub fn new(evaluators: Arc<Evaluators>, clock: Arc<dyn Clock>) -> Result<Invoker, NoClient> {
+        Ok(Invoker {
+            evaluators,
+            clock,
+            client: Client::new()?,
+            tokens: Tokens::default(),
+            throttle: Throttle::default(),
+        })
+    }
+
+    /// Finds the one thing at the vendor's that an entity means. An id the entity carries for this instance is
+    /// handed to the script, which reads that very id back. Zero is `target-not-found`, several are
+    /// `ambiguous-target` with the candidates as data; a target is never chosen among several.
+    pub async fn resolve(&self, bound: &Bound, entity: &Entity) -> Looked<Target> {
+        let none = |fault: Fault| Looked {
+            result: Err((fault, Retry::Never)),
+            requests: Vec::new(),
+        };
+        if !entity.is_real() {
+            return none(Fault::new("target-not-found", format!("{} is a placeholder", entity.label())));
+        }
+        if !bound.spec.targets.contains(&entity.kind) {
+            let message =
+                format!("`{}` takes no {}", bound.spec.name, entity.kind.word().replace('_', " "));
+            return none(Fault::new("target-not-found", message));
+        }
+        let known = bound.known_id(entity).filter(|id| !is_placeholder(id));
+        let Some(function) = &bound.spec.resolve else {
+            let candidate = json!({ "id": known.unwrap_or(&entity.uid), "name": entity.name });
+            return Looked {
+                result: one_target(bound, entity, known, &json!({ "candidates": [candidate] })),
+                requests: Vec::new(),
+            };
+        };
+        let mut argument = serde_json::to_value(entity).unwrap_or(Value::Null);
+        if let Some(members) = argument.as_object_mut() {
+            members.insert("id".into(), known.map_or(Value::Null, Value::from));
+            members.entry("attributes").or_insert_with(|| json!({}));
+            members.entry("ids").or_insert_with(|| json!({}));
+        }
+        let mut attempt = Attempt::new(self, bound, false);
+        let ended = self.drive(&mut attempt, bound, function, vec![argument]).await;
+        let result = match ended {
+            Ended::Returned(value) => one_target(bound, entity, known, &value),
+            other => Err(failed(other)),
+        };
+        Looked {
+            result,
+            requests: attempt.requests,
+        }
+    }
+
+    /// Reads a target's state with one of the connector's functions, which may change nothing.
+    pub async fn read(&self, bound: &Bound, function: &str, target: &Target) -> Looked<Reading> {
+        let mut attempt = Attempt::new(self, bound, false);
+        let ended = self.drive(&mut attempt, bound, function, vec![target_value(target)]).await;
+        let result = match ended {
+            Ended::Returned(value) => reading(function, value),
+            other => Err(failed(other)),
+        };
+        Looked {
+            result,
+            requests: attempt.requests,
+        }
+    }
+
+    /// Makes one attempt at an action. What came back unknown is never repeated here. The script finds the key
+    /// as the argument `idempotency_key`; only vendors with actions of class `keyed` make use of it.
+    pub async fn act(
+        &self,
+        bound: &Bound,
+        target: Option<&Target>,
+        args: &Map<String, Value>,
+        idempotency_key: &str,
+    ) -> Acted {
+        if let Some(fault) = unfit(bound, target, args) {
+            return Acted {
+                outcome: Outcome::NotDone {
+                    fault,
+                    retry: Retry::Never,
+                },
+                requests: Vec::new(),
+            };
+        }
+        let class = bound.spec.class;
+        let mut given = args.clone();
+        given.insert(KEY_ARGUMENT.into(), idempotency_key.into());
+        let arguments = vec![target.map_or(Value::Null, target_value), Value::Object(given)];
+        let mut attempt = Attempt::new(self, bound, class != Class::Read);
+        let ended = self.drive(&mut attempt, bound, bound.spec.name.verb(), arguments).await;
+        Acted {
+            outcome: settle(ended, attempt.change, class),
+            requests: attempt.requests,
+        }
+    }
+
+    /// Runs one function to its end. Ends, because every round makes at least one of the few requests an
+    /// attempt has.
+    async fn drive(
+        &self,
+        attempt: &mut Attempt<'_>,
+        bound: &Bound,
+        function: &str,
+        arguments: Vec<Value>,
+    ) -> Ended {
+        let Some(program) = &bound.connector.actions else {
+            return defect(format!("`{}` has no `actions.rhai`", bound.instance.connector));
+        };
+        let mut answers = Answers::new();
+        loop {
+            match self.evaluate(program, function, &arguments, &answers).await {
+                Advance::Asks { waiting, .. } if waiting.is_empty() => {
+                    return defect("the script waits for nothing".into());
+                }
+                Advance::Asks { waiting, .. } => {
+                    for asked in &waiting {
+                        match attempt.perform(asked).await {
+                            Ok(value) => {
+                                answers.insert(asked.step.clone(), Answer::to(asked, Ok(value)));
+                            }
+                            Err(stop) => return Ended::Stopped(stop),
+                        }
+                    }
+                }
+                Advance::Returned { value, .. } => return Ended::Returned(value),
+                Advance::Failed { error, .. } => return Ended::Threw(error),
+                Advance::Diverged { .. } => return Ended::Diverged,
+                Advance::Interrupted { why } => return Ended::Interrupted(why),
+            }
+        }
+    }
+
+    async fn evaluate(
+        &self,
+        program: &Program,
+        function: &str,
+        arguments: &[Value],
+        answers: &Answers,
+    ) -> Advance {
+        let mut job = Job::new(program.clone(), vocabulary().clone(), Arc::default());
+        job.entry = Entry::Function {
+            name: function.to_owned(),
+            args: arguments.to_vec(),
+        };
+        job.answers = Arc::new(answers.clone());
+        let (reply, answer) = tokio::sync::oneshot::channel();
+        self.evaluators.evaluate(job, Box::new(move |advance| drop(reply.send(advance))));
+        answer.await.unwrap_or(Advance::Interrupted {
+            why: crate::script::Interrupted::Stopped,
+        })
+    }
+}
+
+fn defect(message: String) -> Ended {
+    Ended::Stopped(Stop::NotDone(Fault::new("connector-script", message), Retry::Never))
+}
+
+/// Why an action cannot be attempted like this: an empty target acts on the whole estate at some vendors.
+fn unfit(bound: &Bound, target: Option<&Target>, args: &Map<String, Value>) -> Option<Fault> {
+    let spec = &bound.spec;
+    match target {
+        Some(target) if target.id.trim().is_empty() => {
+            return Some(Fault::new("target-not-found", format!("`{}` was given a target without an id", spec.name)));
+        }
+        Some(target) if target.instance != bound.instance.name => {
+            return Some(Fault::new(
+                "target-not-found",
+                format!("{} is known to `{}`, not to `{}`", target.label(), target.instance, bound.instance.name),
+            ));
+        }
+        None if !spec.targets.is_empty() => {
+            return Some(Fault::new("target-not-found", format!("`{}` needs a target", spec.name)));
+        }
+        _ => {}
+    }
+    if let Some(unknown) = args.keys().find(|name| !spec.args.contains_key(*name)) {
+        return Some(Fault::new("bad-argument", format!("`{}` has no argument `{unknown}`", spec.name)));
+    }
+    let missing = spec
+        .args
+        .iter()
+        .find(|(name, required)| **required && args.get(*name).is_none_or(Value::is_null));
+    missing.map(|(name, _)| Fault::new("bad-argument", format!("`{}` needs the argument `{name}`", spec.name)))
+}
+
+fn target_value(target: &Target) -> Value {
+    json!({
+        "id": target.id,
+        "type": target.kind,
+        "name": target.name,
+        "aliases": target.aliases,
+    })
+}
+
+fn reading(function: &str, value: Value) -> Result<Reading, (Fault, Retry)> {
+    let wrong = || {
+        let message = format!("`{function}` of the connector's script does not return `#{{ state: … }}`");
+        (Fault::new("connector-script", message), Retry::Never)
+    };
+    let Value::Object(mut fields) = value else {
+        return Err(wrong());
+    };
+    match fields.remove("state") {
+        Some(Value::String(state)) if !state.trim().is_empty() => Ok(Reading {
+            state,
+            fields: Value::Object(fields),
+        }),
+        _ => Err(wrong()),
+    }
+}
+
+fn one_target(
+    bound: &Bound,
+    entity: &Entity,
+    known: Option<&str>,
+    value: &Value,
+) -> Result<Target, (Fault, Retry)> {
+    let fault = |code: &str, message: String, data: Value| {
+        let code = code.to_owned();
+        Err((Fault { code, message, data }, Retry::Never))
+    };
+    let here = &bound.instance.name;
+    let Some(candidates) = value.get("candidates").and_then(Value::as_array) else {
+        let message = "the connector's script does not return `#{ candidates: [] }`".to_owned();
+        return fault("connector-script", message, Value::Null);
+    };
+    let candidate = match candidates.as_slice() {
+        [] => {
+            return fault("target-not-found", format!("`{here}` knows no {}", entity.label()), Value::Null);
+        }
+        [one] => one,
+        several => {
+            let message = format!(
+                "`{here}` knows {} that could be {}: name one by its id",
+                several.len(),
+                entity.label()
+            );
+            return fault("ambiguous-target", message, json!({ "candidates": several }));
+        }
+    };
+    let id = candidate.get("id").and_then(Value::as_str).unwrap_or_default().trim();
+    if is_placeholder(id) {
+        let message = format!("`{here}` answered for {} without an id", entity.label());
+        return fault("target-not-found", message, Value::Null);
+    }
+    if let Some(known) = known
+        && known.trim() != id
+    {
+        let message = format!("`{here}` answered with another id than the one it was asked for");
+        return fault("ambiguous-target", message, json!({ "asked": known, "answered": id }));
+    }
+    let name = candidate.get("name").and_then(Value::as_str).unwrap_or(&entity.name);
+    let aliases = candidate.get("aliases").and_then(Value::as_array);
+    Ok(Target {
+        instance: here.clone(),
+        kind: entity.kind,
+        id: id.to_owned(),
+        name: name.to_owned(),
+        aliases: aliases
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .filter(|alias| !is_placeholder(alias))
+            .map(str::to_owned)
+            .collect(),
+    })
+}
+

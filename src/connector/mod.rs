@@ -1,0 +1,27 @@
+//! Connectors: what can be done at a vendor's, as folders of a manifest and scripts, and the one way to do it.
+//! `manifest` and `catalog` read folders and refuse what could not be acted with safely; `bind` finds the
+//! instance an action goes to; `invoke` does it, through `egress`, `auth` and `throttle`. Attempts are made and
+//! reported here; whether to make another is decided above. Nothing here knows runs, stores or journals.
+
+mod action_table;
+mod auth;
+mod bind;
+mod catalog;
+mod client;
+mod egress;
+mod invoke;
+mod manifest;
+mod page;
+mod rules;
+mod settle;
+mod throttle;
+mod transport;
+mod words;
+
+pub use bind::{Bound, Instance, Instances, Overrides, Owns, bind};
+pub use catalog::{Catalog, Connector};
+pub use client::NoClient;
+pub use egress::{HostPattern, Refused, check_base_url};
+pub use invoke::{Acted, Invoker, Looked};
+pub use manifest::{AuthSpec, DeliveryId, HttpSpec, Limits, Manifest, SourceSpec};
+pub use words::vocabulary;

@@ -20,3 +20,6 @@ pub mod secret;
 // floor 1: nouns
 pub mod action;
 pub mod finding;
+
+// floor 2: rules
+pub mod trigger;

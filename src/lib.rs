@@ -24,6 +24,7 @@ pub mod finding;
 // floor 2: rules
 pub mod guardrail;
 pub mod script;
+pub mod trigger;
 
 // floor 3
 pub mod journal;

@@ -35,6 +35,9 @@ pub mod store;
 // floor 5
 pub mod connector;
 
+// floor 6
+pub mod playbook;
+
 // floor 7: engine
 pub mod run;
 

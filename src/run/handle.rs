@@ -12,9 +12,8 @@ use crate::digest::Digest;
 use crate::finding::SeverityId;
 use crate::id::{EffectId, Partition, RunId};
 use crate::journal::{
-    Cause, ChainId, ENGINE_ABI, EffectState, End, Event, Header, OnFailure, PlaybookKind, RunState, Stage, seal,
+    Cause, ChainId, ENGINE_ABI, EffectState, End, Event, Header, RunState, Stage, seal,
 };
-use crate::limits::RUN_DEADLINE_MS;
 use crate::playbook::Bundle;
 use crate::store::{Created, DueHolder, Error, NewRun, RunRow, RunStatus};
 

@@ -1,0 +1,35 @@
+//! The words a playbook may use beside actions and capabilities.
+
+use std::sync::Arc;
+
+use crate::connector::Catalog;
+use crate::script::{NotAWord, Vocabulary, Word};
+
+/// What every playbook may say, whatever connectors there are.
+fn own() -> [Word; 5] {
+    [
+        Word::tell("note", 1..=1, "note(TEXT): writes a line into the run's timeline"),
+        Word::ask("wait", 1..=1, "wait(\"10m\"): goes on after that time; the run sleeps in the store meanwhile"),
+        Word::tell("notify::oncall", 1..=1, "notify::oncall(#{ subject, severity, ... }): tells whoever is on call"),
+        Word::tell("notify::team", 2..=2, "notify::team(NAME, #{ subject, ... }): tells a team's channel"),
+        Word::tell("notify::person", 2..=2, "notify::person(NAME, #{ subject, ... }): tells one person"),
+    ]
+}
+
+/// What only the playbooks inside the binary may say.
+fn internal() -> [Word; 2] {
+    [
+        Word::ask("cordon::undo", 1..=1, "restores what one effect changed"),
+        Word::ask("cordon::act", 1..=3, "does one action by name"),
+    ]
+}
+
+/// The words of playbooks over these connectors. `own_kind` adds the words of our own playbooks.
+pub fn vocabulary(connectors: &Catalog, own_kind: bool) -> Result<Arc<Vocabulary>, NotAWord> {
+    let mut words: Vec<Word> = own().into_iter().collect();
+    if own_kind {
+        words.extend(internal());
+    }
+    words.extend(connectors.words());
+    Ok(Arc::new(Vocabulary::new(words)?))
+}

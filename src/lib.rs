@@ -23,3 +23,6 @@ pub mod finding;
 
 // floor 2: rules
 pub mod trigger;
+
+// floor 8: edges
+pub mod intake;

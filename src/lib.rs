@@ -41,5 +41,8 @@ pub mod playbook;
 // floor 7: engine
 pub mod run;
 
+// floor 8: edges
+pub mod intake;
+
 // floor 9: surfaces
 pub mod range;

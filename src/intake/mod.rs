@@ -1,0 +1,29 @@
+//! How an alert becomes findings: authenticate the raw bytes, read them strictly, open envelopes, normalise.
+//! Everything here is a function of its arguments; what is durable, and in which order, is the pipeline's.
+
+mod draft;
+mod entities;
+mod headers;
+mod hmac;
+mod instant;
+mod normalise;
+mod ocsf;
+mod signature;
+mod standard;
+mod strict_json;
+mod unreadable;
+mod unwrap;
+
+#[cfg(test)]
+mod signature_tests;
+#[cfg(test)]
+mod tests;
+
+pub use draft::Context;
+pub use headers::{Headers, NotOnce};
+pub use hmac::{Encoding, Hash, HmacScheme, Keying, TimeUnit, Timestamp};
+pub use normalise::{builtin, builtin_findings, from_drafts, is_control, items};
+pub use signature::{Auth, BadAuth, Refused, Verified, verify};
+pub use strict_json::{parse, parse_several};
+pub use unreadable::Unreadable;
+pub use unwrap::unwrap;

@@ -3,11 +3,15 @@
 
 mod draft;
 mod entities;
+mod gate;
 mod headers;
 mod hmac;
 mod instant;
 mod normalise;
 mod ocsf;
+mod pipeline;
+mod profile;
+mod read;
 mod signature;
 mod standard;
 mod strict_json;
@@ -20,9 +24,13 @@ mod signature_tests;
 mod tests;
 
 pub use draft::Context;
+pub use gate::{Gate, Kept, Turned};
 pub use headers::{Headers, NotOnce};
 pub use hmac::{Encoding, Hash, HmacScheme, Keying, TimeUnit, Timestamp};
 pub use normalise::{builtin, builtin_findings, from_drafts, is_control, items};
+pub use pipeline::{Content, NotProcessed, Pipeline};
+pub use profile::{Normaliser, Profile, Profiles};
+pub use read::{NotRead, read};
 pub use signature::{Auth, BadAuth, Refused, Verified, verify};
 pub use strict_json::{parse, parse_several};
 pub use unreadable::Unreadable;

@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 
 use super::context::Context;
 use crate::digest::Digest;
-use crate::finding::SeverityId;
+use crate::finding::{Entity, Finding, Role, SeverityId};
 use crate::id::{EffectId, Partition, RunId};
 use crate::journal::{
     Cause, ChainId, ENGINE_ABI, EffectState, End, Event, Header, RunState, Stage, seal,
@@ -48,6 +48,27 @@ pub struct Start {
     pub subject: String,
     /// True for an alert of a source that proves little.
     pub weak_source: bool,
+}
+
+impl Start {
+    /// A run about a finding, with the finding as the script's variable.
+    pub fn on_finding(run: RunId, cause: Cause, finding: &Finding, weak_source: bool) -> Start {
+        let value = serde_json::to_value(finding).unwrap_or_default();
+        let affected: Vec<String> = finding.with_role(Role::Affected).map(Entity::label).collect();
+        let subject = match affected.as_slice() {
+            [] => finding.title.clone(),
+            [one] => one.clone(),
+            [first, rest @ ..] => format!("{first} and {} more", rest.len()),
+        };
+        Start {
+            run,
+            cause,
+            inputs: BTreeMap::from([("finding".to_owned(), value)]),
+            severity_id: finding.severity_id,
+            subject,
+            weak_source,
+        }
+    }
 }
 
 /// Why a run could not be started or an undo not be begun.

@@ -1,0 +1,145 @@
+//! The door for alerts: who knocks, is it them, is it small enough, is it kept. Answers only when the delivery
+//! is durable; everything else happens afterwards.
+
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+
+use super::headers::Headers;
+use super::profile::{Profile, Profiles};
+use super::signature::{Refused, verify};
+use crate::clock::Clock;
+use crate::connector::DeliveryId;
+use crate::digest::Digest;
+use crate::id::AlertId;
+use crate::journal::{ChainId, Event, seal};
+use crate::limits::ALERT_BODY_BYTES_MAX;
+use crate::store::{Accepted, Error, NewAlert, Store};
+
+/// A delivery that was kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Kept {
+    /// The alert.
+    pub alert: AlertId,
+    /// How often it has been delivered, this time counted.
+    pub times: u64,
+}
+
+/// A delivery that was not kept.
+#[derive(Debug, thiserror::Error)]
+pub enum Turned {
+    /// No source of this name (404).
+    #[error("there is no source `{0}`: add a `[[source]]` of that name to the configuration")]
+    Unknown(String),
+    /// It did not prove itself (401).
+    #[error(transparent)]
+    Refused(#[from] Refused),
+    /// Too large (413).
+    #[error("the body is larger than {ALERT_BODY_BYTES_MAX} bytes: send fewer findings at a time")]
+    TooLarge,
+    /// The store cannot take it now (503): the sender has to send it again.
+    #[error(transparent)]
+    Store(#[from] Error),
+    /// It could not be written down (500).
+    #[error("the alert cannot be recorded: {0}")]
+    Defect(String),
+}
+
+/// Headers that prove something or carry a secret; never kept.
+const NOT_KEPT: [&str; 6] =
+    ["authorization", "proxy-authorization", "cookie", "set-cookie", "x-api-key", "webhook-signature"];
+
+/// The door.
+pub struct Gate {
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    profiles: Arc<Profiles>,
+    kept: mpsc::Sender<AlertId>,
+}
+
+impl Gate {
+    /// A door to these sources. Kept alerts are announced on `kept`; one that finds no room there is found by
+    /// the pipeline's next look.
+    pub fn new(
+        store: Arc<dyn Store>,
+        clock: Arc<dyn Clock>,
+        profiles: Arc<Profiles>,
+        kept: mpsc::Sender<AlertId>,
+    ) -> Gate {
+        Gate { store, clock, profiles, kept }
+    }
+
+    /// The sources.
+    pub fn profiles(&self) -> &Arc<Profiles> {
+        &self.profiles
+    }
+
+    /// Takes one delivery. `Ok` means that it survives any crash from here on.
+    pub async fn receive(&self, source: &str, headers: &Headers, body: &[u8]) -> Result<Kept, Turned> {
+        let profile = self.profiles.get(source).ok_or_else(|| Turned::Unknown(source.to_owned()))?;
+        if body.len() > ALERT_BODY_BYTES_MAX {
+            return Err(Turned::TooLarge);
+        }
+        let now = self.clock.now();
+        let verified = verify(&profile.auth, headers, body, now)?;
+        let digest = Digest::of(body);
+        let delivery = verified.delivery_id.clone().or_else(|| from_header(profile, headers));
+        // The body counts as well: another body under a known delivery id is another alert, not a repeat.
+        let parts = [source.to_owned(), delivery.clone().unwrap_or_default(), digest.to_string()];
+        let alert = AlertId::derive(&parts);
+        let event = Event::AlertAccepted {
+            alert,
+            source: source.to_owned(),
+            delivery: delivery.unwrap_or_else(|| digest.to_string()),
+            body: digest,
+            bytes: u64::try_from(body.len()).unwrap_or(u64::MAX),
+            proof: if verified.weak { format!("{} (weak)", verified.rule) } else { verified.rule.to_owned() },
+        };
+        let mut salt = [0; 16];
+        getrandom::fill(&mut salt).map_err(|error| Turned::Defect(error.to_string()))?;
+        let entry = seal(ChainId::Alert(alert), &Digest::ZERO, 0, now, &event, salt)
+            .map_err(|error| Turned::Defect(error.to_string()))?;
+        let new = NewAlert {
+            id: alert,
+            source: source.to_owned(),
+            received_at: now,
+            headers: worth_keeping(profile, headers),
+            body: body.to_vec(),
+            entry,
+        };
+        match self.store.accept(alert.partition(), new).await? {
+            Accepted::New => {
+                // A full channel is no loss: the pipeline looks for unprocessed alerts by itself.
+                let _ = self.kept.try_send(alert);
+                Ok(Kept { alert, times: 1 })
+            }
+            Accepted::Repeat { times } => Ok(Kept { alert, times }),
+        }
+    }
+}
+
+fn from_header(profile: &Profile, headers: &Headers) -> Option<String> {
+    match &profile.delivery {
+        DeliveryId::Header(name) => headers.one(name).ok().flatten().map(str::to_owned),
+        DeliveryId::BodyDigest => None,
+    }
+}
+
+fn worth_keeping(profile: &Profile, headers: &Headers) -> Vec<(String, String)> {
+    let secret = match &profile.auth {
+        super::signature::Auth::Header { header, .. } => Some(header.as_str()),
+        super::signature::Auth::Hmac(scheme) => Some(scheme.header.as_str()),
+        _ => None,
+    };
+    headers
+        .iter()
+        .map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()))
+        .filter(|(name, _)| {
+            !NOT_KEPT.contains(&name.as_str())
+                && !name.contains("signature")
+                && !name.contains("token")
+                && !name.contains("secret")
+                && !secret.is_some_and(|secret| secret.eq_ignore_ascii_case(name))
+        })
+        .collect()
+}

@@ -5,8 +5,9 @@ use serde_json::{Map, Value, json};
 
 use super::context::Context;
 use super::perform::Performed;
-use super::vendors::{Binding, Looked};
+use super::vendors::Binding;
 use crate::action::{Done, Fault, Outcome, Reading, Request, Retry, Standing, Target, Undo, Verification};
+use crate::connector::Looked;
 use crate::guardrail::{self, Decision, Weighing};
 use crate::journal::{EffectState, Event, Intent, Reverts, RunState};
 use crate::limits::LOCK_RETRY_MS;

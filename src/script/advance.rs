@@ -114,7 +114,7 @@ pub enum Advance {
     },
     /// The script came to its end.
     Returned {
-        /// What it returned; null for `()`.
+        /// What it returned; null for `()`, and for a playbook whose last value is no data or too large.
         value: Value,
         /// The tells that were not recorded yet.
         told: Vec<Asked>,

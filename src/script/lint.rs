@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use rhai::{AST, ASTNode, Engine, Expr, FnCallExpr, Stmt};
+use rhai::{AST, ASTNode, Engine, Expr, FnCallExpr, FnPtr, Stmt};
 
 use super::check::{Call, Facts};
 use super::literal::Literal;
@@ -64,11 +64,11 @@ pub(super) fn lint(
         found: Vec::new(),
         calls: Vec::new(),
         looped: BTreeSet::new(),
+        captured: BTreeMap::new(),
     };
     let mut functions = Vec::new();
     for function in ast.iter_functions() {
         let params = function.params.len();
-        linter.params(&function.params, inputs);
         if !function.name.starts_with("anon$") {
             linter.defines(function.name);
             functions.push((function.name.to_owned(), params));
@@ -78,6 +78,10 @@ pub(super) fn lint(
     functions.sort();
     linter.scripted = scripted;
     ast.walk(&mut |path: &[ASTNode]| linter.visit(path, inputs));
+    for function in ast.iter_functions() {
+        let captured = linter.captured.get(function.name).copied().unwrap_or(0);
+        linter.params(function.params.get(captured..).unwrap_or_default(), inputs);
+    }
     let Linter { mut found, mut calls, .. } = linter;
     found.sort_by_key(|diagnostic| (diagnostic.line, diagnostic.column));
     found.dedup();
@@ -98,6 +102,8 @@ struct Linter<'a> {
     found: Vec<Diagnostic>,
     calls: Vec<Call>,
     looped: BTreeSet<(usize, usize)>,
+    /// How many of the first parameters of a closure are captured variables.
+    captured: BTreeMap<String, usize>,
 }
 
 impl Linter<'_> {
@@ -146,8 +152,14 @@ impl Linter<'_> {
             return;
         }
         // A closure that captures variables is written as a call of `curry` by the parser.
-        let own = name == "curry" && call.args.len() > 1;
-        if own || !rhai::is_valid_identifier(name) || call.is_operator_call() {
+        if name == "curry"
+            && let Some((Expr::DynamicConstant(closure, _), captured)) = call.args.split_first()
+            && let Some(closure) = closure.read_lock::<FnPtr>()
+        {
+            self.captured.insert(closure.fn_name().to_owned(), captured.len());
+            return;
+        }
+        if !rhai::is_valid_identifier(name) || call.is_operator_call() {
             return;
         }
         if self.vocabulary.get(name).is_some() && !self.scripted.contains_key(name) {

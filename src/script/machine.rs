@@ -85,8 +85,12 @@ impl Machine {
         if self.state.is_ended() {
             return Ok(serde_json::Value::Null);
         }
-        to_json(&value, &mut Allowance::new())
-            .map_err(|error| Failure::of(Thrown::new("not-data", error.to_string()), None, Vec::new()))
+        let value = to_json(&value, &mut Allowance::new());
+        if job.entry == Entry::Main {
+            // What a playbook's last line happens to be must not fail a run that did all its work.
+            return Ok(value.unwrap_or_default());
+        }
+        value.map_err(|error| Failure::of(Thrown::new("not-data", error.to_string()), None, Vec::new()))
     }
 
     fn compiled(&mut self, job: &Job) -> Compiled {

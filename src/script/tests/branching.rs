@@ -18,10 +18,15 @@ fn branches_do_not_see_what_other_branches_change() {
 fn all_lets_every_branch_finish_and_throws_once() {
     let start = job("try { all([|| wait(1), || { wait(2); wait(3) }]); } catch (e) { note(e); }");
     let (end, evaluations) = run(start, |asked| match asked.args[0].as_i64() {
-        Some(1) => Err(Thrown { action: Some("wait".to_owned()), ..Thrown::new("late", "too late") }),
+        Some(1) => Err(Thrown {
+            action: Some("wait".to_owned()),
+            ..Thrown::new("late", "too late")
+        }),
         other => Ok(json!(other)),
     });
-    let Advance::Returned { told, .. } = end else { panic!("{end:?}") };
+    let Advance::Returned { told, .. } = end else {
+        panic!("{end:?}")
+    };
     assert_eq!(evaluations, 3);
     assert_eq!(
         told[0].args[0],
@@ -48,7 +53,10 @@ fn attempt_gives_outcomes_back_that_read_well() {
 fn an_error_thrown_again_keeps_its_code() {
     let text = "let r = attempt([|| throw error(\"gone\", \"it left\", 7)]); throw r[0].error;";
     let error = failure(text);
-    assert_eq!((error.code.as_str(), error.message.as_str(), error.data), ("gone", "it left", json!(7)));
+    assert_eq!(
+        (error.code.as_str(), error.message.as_str(), error.data),
+        ("gone", "it left", json!(7))
+    );
 }
 
 #[test]
@@ -80,7 +88,11 @@ fn each_over_five_thousand_takes_its_answers_together() {
         match on(&evaluators, &now) {
             Advance::Asks { waiting, .. } => {
                 let mut answers = Answers::clone(&now.answers);
-                answers.extend(waiting.iter().map(|asked| (asked.step.clone(), Answer::to(asked, Ok(json!(true))))));
+                answers.extend(
+                    waiting
+                        .iter()
+                        .map(|asked| (asked.step.clone(), Answer::to(asked, Ok(json!(true))))),
+                );
                 now.answers = Arc::new(answers);
             }
             Advance::Returned { value, .. } => {
@@ -101,14 +113,26 @@ fn a_branch_that_was_begun_stays_begun() {
                      each(l, |i| { wait(i); attempt([|| wait(-1), || wait(-2)]) }).len()");
     let first = waiting(advance(&start));
     assert_eq!(first.len(), 64);
-    let next = answered(&start, vec![(&first[0], Ok(json!(1))), (&first[63], Ok(json!(1)))]);
+    let next = answered(
+        &start,
+        vec![(&first[0], Ok(json!(1))), (&first[63], Ok(json!(1)))],
+    );
     let second = waiting(advance(&next));
     assert_eq!(second.len(), 62 + 4);
     let (end, _) = run(next, |_| Ok(json!(1)));
-    assert_eq!(end, Advance::Returned { value: json!(70), told: vec![] });
+    assert_eq!(
+        end,
+        Advance::Returned {
+            value: json!(70),
+            told: vec![]
+        }
+    );
 }
 
 #[test]
 fn a_limit_inside_a_branch_ends_the_whole_script() {
-    assert_eq!(failure("attempt([|| 1, || { fn_again(0) }]); fn fn_again(n) { fn_again(n + 1) }").code, "limit");
+    assert_eq!(
+        failure("attempt([|| 1, || { fn_again(0) }]); fn fn_again(n) { fn_again(n + 1) }").code,
+        "limit"
+    );
 }

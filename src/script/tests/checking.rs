@@ -6,9 +6,10 @@ fn errors(text: &str) -> Vec<(String, usize, String, String)> {
     let program = Program::new("playbook.rhai", text);
     match check(&program, &vocabulary(), &["finding"]) {
         Ok(_) => Vec::new(),
-        Err(found) => {
-            found.into_iter().map(|one| (one.code.to_owned(), one.line, one.message, one.help)).collect()
-        }
+        Err(found) => found
+            .into_iter()
+            .map(|one| (one.code.to_owned(), one.line, one.message, one.help))
+            .collect(),
     }
 }
 
@@ -25,26 +26,96 @@ fn each_mistake_has_its_code_its_line_and_its_remedy() {
         ("let x = ;", "P001", "", ""),
         ("let x = (1;", "P001", "", ""),
         ("isolat(1)", "P002", "unknown function `isolat`", ""),
-        ("endpoint::isolat(1)", "P002", "unknown function `endpoint::isolat`", "did you mean `endpoint::isolate`?"),
-        ("endpont::isolate(1)", "P002", "unknown namespace `endpont`", "did you mean `endpoint::`?"),
-        ("nope::isolate(1)", "P002", "unknown namespace `nope`", "no connector"),
-        ("note(1).lenn()", "P002", "unknown function `lenn`", "did you mean `len`?"),
-        ("isolate(1)", "P002", "unknown function `isolate`", "did you mean `endpoint::isolate`?"),
-        ("break_it(1); fn break_its(x) { x }", "P002", "`break_it`", "did you mean `break_its`?"),
-        ("endpoint::isolate()", "P003", "`endpoint::isolate` does not take 0 arguments", "it takes 1 to 2"),
-        ("note(1, 2)", "P003", "`note` does not take 2 arguments", "it takes 1"),
-        ("fn f(a) { a } f()", "P003", "`f` does not take 0 arguments", "it takes 1"),
-        ("\"a\".len(1)", "P003", "`len` does not take 1 argument", "it takes 0"),
-        ("each([1])", "P003", "`each` does not take 1 argument", "it takes 2"),
-        ("let severity = 1; sevrity + 1", "P004", "unknown variable `sevrity`", "did you mean `severity`?"),
-        ("fn f() { findin.x } f()", "P004", "unknown variable `findin`", "did you mean `finding`?"),
+        (
+            "endpoint::isolat(1)",
+            "P002",
+            "unknown function `endpoint::isolat`",
+            "did you mean `endpoint::isolate`?",
+        ),
+        (
+            "endpont::isolate(1)",
+            "P002",
+            "unknown namespace `endpont`",
+            "did you mean `endpoint::`?",
+        ),
+        (
+            "nope::isolate(1)",
+            "P002",
+            "unknown namespace `nope`",
+            "no connector",
+        ),
+        (
+            "note(1).lenn()",
+            "P002",
+            "unknown function `lenn`",
+            "did you mean `len`?",
+        ),
+        (
+            "isolate(1)",
+            "P002",
+            "unknown function `isolate`",
+            "did you mean `endpoint::isolate`?",
+        ),
+        (
+            "break_it(1); fn break_its(x) { x }",
+            "P002",
+            "`break_it`",
+            "did you mean `break_its`?",
+        ),
+        (
+            "endpoint::isolate()",
+            "P003",
+            "`endpoint::isolate` does not take 0 arguments",
+            "it takes 1 to 2",
+        ),
+        (
+            "note(1, 2)",
+            "P003",
+            "`note` does not take 2 arguments",
+            "it takes 1",
+        ),
+        (
+            "fn f(a) { a } f()",
+            "P003",
+            "`f` does not take 0 arguments",
+            "it takes 1",
+        ),
+        (
+            "\"a\".len(1)",
+            "P003",
+            "`len` does not take 1 argument",
+            "it takes 0",
+        ),
+        (
+            "each([1])",
+            "P003",
+            "`each` does not take 1 argument",
+            "it takes 2",
+        ),
+        (
+            "let severity = 1; sevrity + 1",
+            "P004",
+            "unknown variable `sevrity`",
+            "did you mean `severity`?",
+        ),
+        (
+            "fn f() { findin.x } f()",
+            "P004",
+            "unknown variable `findin`",
+            "did you mean `finding`?",
+        ),
         ("finding.case", "P005", "`case` is a reserved word", "[\"case\"]"),
         ("let match = 1;", "P005", "`match` is a reserved word", ""),
         ("let finding = 1;", "P005", "`finding` is an input", ""),
         ("for finding in [1] { }", "P005", "`finding` is an input", ""),
         ("fn f(finding) { 1 }", "P005", "`finding` is an input", ""),
         ("[1].map(|finding| 1)", "P005", "`finding` is an input", ""),
-        ("let n = 1; [1].map(|x, finding| n)", "P005", "`finding` is an input", ""),
+        (
+            "let n = 1; [1].map(|x, finding| n)",
+            "P005",
+            "`finding` is an input",
+            "",
+        ),
         ("fn note(x) { x }", "P005", "`note` is a word of Cordon", ""),
         ("fn all(x) { x }", "P005", "`all` is a word of Cordon", ""),
         ("import \"x\" as y;", "P006", "`import` is not allowed", ""),
@@ -52,11 +123,36 @@ fn each_mistake_has_its_code_its_line_and_its_remedy() {
         ("let f = |a| a; curry(f, 1)", "P006", "`curry` is not allowed", ""),
         ("sleep(3)", "P006", "`sleep` is not allowed", "use `wait"),
         ("timestamp()", "P006", "`timestamp` is not allowed", "no clock"),
-        ("loop { break okta_suspend(1); }", "P002", "unknown function `okta_suspend`", ""),
-        ("`${nothing_here(1)}`", "P002", "unknown function `nothing_here`", ""),
-        ("let f = |x| nothing_here(x);", "P002", "unknown function `nothing_here`", ""),
-        ("try { nothing_here(1) } catch { }", "P002", "unknown function `nothing_here`", ""),
-        ("switch 1 { 1 => nothing_here(1), _ => 2 }", "P002", "unknown function `nothing_here`", ""),
+        (
+            "loop { break okta_suspend(1); }",
+            "P002",
+            "unknown function `okta_suspend`",
+            "",
+        ),
+        (
+            "`${nothing_here(1)}`",
+            "P002",
+            "unknown function `nothing_here`",
+            "",
+        ),
+        (
+            "let f = |x| nothing_here(x);",
+            "P002",
+            "unknown function `nothing_here`",
+            "",
+        ),
+        (
+            "try { nothing_here(1) } catch { }",
+            "P002",
+            "unknown function `nothing_here`",
+            "",
+        ),
+        (
+            "switch 1 { 1 => nothing_here(1), _ => 2 }",
+            "P002",
+            "unknown function `nothing_here`",
+            "",
+        ),
     ] {
         let found = errors(&format!("\n{text}"));
         assert!(!found.is_empty(), "{text}: nothing found");
@@ -85,8 +181,11 @@ fn the_facts_name_every_call_with_its_literal_arguments() {
          fn f(x) { if x { note(\"a\") } else { loop { break wait(1); } } }\n\
          attempt([|| identity::suspend(1), || f(true)]);",
     );
-    let calls: Vec<(&str, usize, bool)> =
-        facts.calls.iter().map(|call| (call.name.as_str(), call.at.line, call.in_loop)).collect();
+    let calls: Vec<(&str, usize, bool)> = facts
+        .calls
+        .iter()
+        .map(|call| (call.name.as_str(), call.at.line, call.in_loop))
+        .collect();
     assert_eq!(
         calls,
         [
@@ -96,7 +195,9 @@ fn the_facts_name_every_call_with_its_literal_arguments() {
             ("identity::suspend", 4, false)
         ]
     );
-    let Literal::Map(options) = &facts.calls[0].args[1] else { panic!() };
+    let Literal::Map(options) = &facts.calls[0].args[1] else {
+        panic!()
+    };
     assert_eq!(options["lease"].as_str(), Some("4h"));
     assert_eq!(options["x"], Literal::Unknown);
     assert_eq!(facts.calls[0].args[0], Literal::Unknown);
@@ -106,20 +207,50 @@ fn the_facts_name_every_call_with_its_literal_arguments() {
 
 #[test]
 fn actions_in_a_plain_loop_are_pointed_out() {
-    let codes = |text: &str| facts(text).warnings.iter().map(|one| one.code).collect::<Vec<_>>();
-    assert_eq!(codes("for h in finding.all(\"host\") { endpoint::isolate(h); }"), ["P007"]);
-    assert_eq!(codes("let n = 0; while n < 3 { n += 1; identity::suspend(n); }"), ["P007"]);
-    assert_eq!(codes("for key in cloud::list_keys(1) { note(key); wait(1); }"), [""; 0]);
-    assert_eq!(codes("each(finding.all(\"host\"), |h| endpoint::isolate(h));"), [""; 0]);
+    let codes = |text: &str| {
+        facts(text)
+            .warnings
+            .iter()
+            .map(|one| one.code)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(
+        codes("for h in finding.all(\"host\") { endpoint::isolate(h); }"),
+        ["P007"]
+    );
+    assert_eq!(
+        codes("let n = 0; while n < 3 { n += 1; identity::suspend(n); }"),
+        ["P007"]
+    );
+    assert_eq!(
+        codes("for key in cloud::list_keys(1) { note(key); wait(1); }"),
+        [""; 0]
+    );
+    assert_eq!(
+        codes("each(finding.all(\"host\"), |h| endpoint::isolate(h));"),
+        [""; 0]
+    );
 }
 
 #[test]
 fn a_closure_that_uses_the_list_it_walks_is_pointed_out() {
-    let codes = |text: &str| facts(text).warnings.iter().map(|one| one.code).collect::<Vec<_>>();
+    let codes = |text: &str| {
+        facts(text)
+            .warnings
+            .iter()
+            .map(|one| one.code)
+            .collect::<Vec<_>>()
+    };
     assert_eq!(codes("let l = [1]; l.filter(|x| l.len() > x)"), ["P008"]);
-    assert_eq!(codes("let l = [1]; l.map(|x| x).filter(|x| l.len() > x)"), ["P008"]);
+    assert_eq!(
+        codes("let l = [1]; l.map(|x| x).filter(|x| l.len() > x)"),
+        ["P008"]
+    );
     assert_eq!(codes("let l = [1]; let n = 1; l.filter(|x| n > x)"), [""; 0]);
-    assert_eq!(codes("finding.entities.filter(|x| finding.severity > 3)"), [""; 0]);
+    assert_eq!(
+        codes("finding.entities.filter(|x| finding.severity > 3)"),
+        [""; 0]
+    );
 }
 
 #[test]
@@ -146,13 +277,17 @@ fn a_playbook_as_the_guide_shows_it_passes() {
         "approve" => Ok(json!({ "granted": true })),
         _ => Ok(json!(true)),
     });
-    let Advance::Returned { told, .. } = end else { panic!("{end:?}") };
+    let Advance::Returned { told, .. } = end else {
+        panic!("{end:?}")
+    };
     assert_eq!(told.len(), 2);
 }
 
 #[test]
 fn every_code_has_its_page() {
-    for code in ["P001", "P002", "P003", "P004", "P005", "P006", "P007", "P008", "P009"] {
+    for code in [
+        "P001", "P002", "P003", "P004", "P005", "P006", "P007", "P008", "P009",
+    ] {
         let path = format!("{}/docs/errors/{code}.md", env!("CARGO_MANIFEST_DIR"));
         let page = std::fs::read_to_string(&path).unwrap_or_default();
         assert!(page.starts_with(&format!("# {code}: ")), "{path}");

@@ -8,7 +8,10 @@ use super::*;
 #[test]
 fn every_hostile_script_ends_cleanly_and_the_pool_serves_on() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/hostile");
-    let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let mut files: Vec<_> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
     files.sort();
     assert!(files.len() >= 40, "{} hostile scripts", files.len());
     let evaluators = Evaluators::start(1).unwrap();
@@ -16,8 +19,12 @@ fn every_hostile_script_ends_cleanly_and_the_pool_serves_on() {
         let name = file.file_name().unwrap().to_string_lossy().into_owned();
         let text = std::fs::read_to_string(&file).unwrap();
         // Longer than usual, so that the deepest values are built and not merely begun.
-        let deadline = std::time::Duration::from_secs(20);
-        let hostile = Job { program: Program::new(name.as_str(), text), deadline, ..job("") };
+        let deadline = std::time::Duration::from_secs(10);
+        let hostile = Job {
+            program: Program::new(name.as_str(), text),
+            deadline,
+            ..job("")
+        };
         let begun = std::time::Instant::now();
         let outcome = on(&evaluators, &hostile);
         let took = begun.elapsed();
@@ -30,6 +37,13 @@ fn every_hostile_script_ends_cleanly_and_the_pool_serves_on() {
         eprintln!("{name}: {summary} in {took:?}");
         assert!(!summary.contains("fault"), "{name}: {summary}");
         let next = on(&evaluators, &job("1 + 1"));
-        assert_eq!(next, Advance::Returned { value: json!(2), told: vec![] }, "after {name}");
+        assert_eq!(
+            next,
+            Advance::Returned {
+                value: json!(2),
+                told: vec![]
+            },
+            "after {name}"
+        );
     }
 }

@@ -45,7 +45,11 @@ fn finding() -> Value {
 
 fn job(text: &str) -> Job {
     let inputs = BTreeMap::from([("finding".to_owned(), finding())]);
-    Job::new(Program::new("playbook.rhai", text), vocabulary(), Arc::new(inputs))
+    Job::new(
+        Program::new("playbook.rhai", text),
+        vocabulary(),
+        Arc::new(inputs),
+    )
 }
 
 /// What a script returns that asks nothing.
@@ -67,9 +71,10 @@ fn failure(text: &str) -> Failure {
 /// The steps and names a job waits for.
 fn waits_for(job: &Job) -> Vec<String> {
     match advance(job) {
-        Advance::Asks { waiting, .. } => {
-            waiting.iter().map(|asked| format!("{} {}", asked.step, asked.name)).collect()
-        }
+        Advance::Asks { waiting, .. } => waiting
+            .iter()
+            .map(|asked| format!("{} {}", asked.step, asked.name))
+            .collect(),
         other => panic!("{other:?}"),
     }
 }
@@ -86,7 +91,10 @@ fn answered(job: &Job, answers: Vec<(&Asked, Result<Value, Thrown>)>) -> Job {
     for (asked, result) in answers {
         all.insert(asked.step.clone(), Answer::to(asked, result));
     }
-    Job { answers: Arc::new(all), ..job.clone() }
+    Job {
+        answers: Arc::new(all),
+        ..job.clone()
+    }
 }
 
 /// Runs a job to its end; `answer` answers every ask.

@@ -31,12 +31,24 @@ fn answer(asked: &Asked) -> Result<Value, Thrown> {
 fn a_script_goes_on_where_its_answers_end() {
     let start = job("let a = wait(1); let b = wait(a + 1); [a, b]");
     let first = waiting(advance(&start));
-    assert_eq!((first[0].step.to_string().as_str(), &first[0].args[0]), ("0", &json!(1)));
+    assert_eq!(
+        (first[0].step.to_string().as_str(), &first[0].args[0]),
+        ("0", &json!(1))
+    );
     let next = answered(&start, vec![(&first[0], Ok(json!(7)))]);
     let second = waiting(advance(&next));
-    assert_eq!((second[0].step.to_string().as_str(), &second[0].args[0]), ("1", &json!(8)));
+    assert_eq!(
+        (second[0].step.to_string().as_str(), &second[0].args[0]),
+        ("1", &json!(8))
+    );
     let last = answered(&next, vec![(&second[0], Ok(json!("x")))]);
-    assert_eq!(advance(&last), Advance::Returned { value: json!([7, "x"]), told: vec![] });
+    assert_eq!(
+        advance(&last),
+        Advance::Returned {
+            value: json!([7, "x"]),
+            told: vec![]
+        }
+    );
 }
 
 #[test]
@@ -100,12 +112,21 @@ fn a_record_of_another_ask_is_a_divergence_with_both_sides() {
         ("1", "the script does not come to this step"),
         ("throw 1;", "the script does not come to this step"),
     ] {
-        let Advance::Diverged { step, recorded, found: now } =
-            advance(&Job { answers: answers.clone(), ..job(text) })
+        let Advance::Diverged {
+            step,
+            recorded,
+            found: now,
+        } = advance(&Job {
+            answers: answers.clone(),
+            ..job(text)
+        })
         else {
             panic!("{text} did not diverge")
         };
-        assert_eq!((step.to_string().as_str(), recorded.as_str()), ("0", r#"endpoint::isolate("ws-1")"#));
+        assert_eq!(
+            (step.to_string().as_str(), recorded.as_str()),
+            ("0", r#"endpoint::isolate("ws-1")"#)
+        );
         assert_eq!(now, found);
     }
 }
@@ -113,15 +134,32 @@ fn a_record_of_another_ask_is_a_divergence_with_both_sides() {
 #[test]
 fn what_was_told_and_recorded_is_compared_and_not_told_again() {
     let start = job("note(\"a\"); wait(1); note(\"b\"); print(3)");
-    let Advance::Asks { waiting, told } = advance(&start) else { panic!() };
+    let Advance::Asks { waiting, told } = advance(&start) else {
+        panic!()
+    };
     assert_eq!(told.iter().map(Asked::text).collect::<Vec<_>>(), [r#"note("a")"#]);
     let recorded: Told = told.iter().map(|told| (told.step.clone(), told.digest)).collect();
-    let next = Job { told: Arc::new(recorded), ..answered(&start, vec![(&waiting[0], Ok(json!(null)))]) };
-    let Advance::Returned { told, .. } = advance(&next) else { panic!() };
-    assert_eq!(told.iter().map(Asked::text).collect::<Vec<_>>(), [r#"note("b")"#, r#"note("3")"#]);
-    let other = Job { program: Program::new("p", "note(\"c\"); wait(1); note(\"b\")"), ..next.clone() };
+    let next = Job {
+        told: Arc::new(recorded),
+        ..answered(&start, vec![(&waiting[0], Ok(json!(null)))])
+    };
+    let Advance::Returned { told, .. } = advance(&next) else {
+        panic!()
+    };
+    assert_eq!(
+        told.iter().map(Asked::text).collect::<Vec<_>>(),
+        [r#"note("b")"#, r#"note("3")"#]
+    );
+    let other = Job {
+        program: Program::new("p", "note(\"c\"); wait(1); note(\"b\")"),
+        ..next.clone()
+    };
     assert!(matches!(advance(&other), Advance::Diverged { .. }));
-    let gone = Job { program: Program::new("p", "wait(1);"), answers: Arc::default(), ..next };
+    let gone = Job {
+        program: Program::new("p", "wait(1);"),
+        answers: Arc::default(),
+        ..next
+    };
     assert!(matches!(advance(&gone), Advance::Diverged { .. }));
 }
 
@@ -134,7 +172,9 @@ fn a_waiting_ask_goes_past_try_and_past_a_sort_that_swallows_errors() {
         swallowing,
         "let l = [3, 1, 2]; l.sort(|a, b| wait(a) - wait(b))",
     ] {
-        let Advance::Asks { waiting, told } = advance(&job(text)) else { panic!("{text}") };
+        let Advance::Asks { waiting, told } = advance(&job(text)) else {
+            panic!("{text}")
+        };
         assert_eq!((waiting.len(), told.len()), (1, 0), "{text}");
     }
     let (end, _) = run(job(swallowing), |asked| Ok(asked.args[0].clone()));
@@ -147,21 +187,43 @@ fn a_function_of_a_connector_script_runs_like_a_playbook() {
                 let r = identity::suspend(global::PATH + \"/\" + who.id); \
                 options.push(1); #{ status: r.status, n: options.len() } }";
     let args = vec![json!({ "id": "u1" }), json!([5])];
-    let start = Job { entry: Entry::Function { name: "suspend".to_owned(), args }, ..job(text) };
+    let start = Job {
+        entry: Entry::Function {
+            name: "suspend".to_owned(),
+            args,
+        },
+        ..job(text)
+    };
     let asked = waiting(advance(&start));
     assert_eq!(asked[0].args, [json!("/v1/u1")]);
     let (end, _) = run(start, |_| Ok(json!({ "status": 200 })));
-    assert_eq!(end, Advance::Returned { value: json!({ "status": 200, "n": 2 }), told: vec![] });
+    assert_eq!(
+        end,
+        Advance::Returned {
+            value: json!({ "status": 200, "n": 2 }),
+            told: vec![]
+        }
+    );
 }
 
 #[test]
 fn an_evaluation_can_be_cut_off_and_tried_again() {
     let mut endless = job("loop { }");
     endless.deadline = std::time::Duration::ZERO;
-    assert_eq!(advance(&endless), Advance::Interrupted { why: Interrupted::Deadline });
+    assert_eq!(
+        advance(&endless),
+        Advance::Interrupted {
+            why: Interrupted::Deadline
+        }
+    );
     let stopped = job("loop { }");
     stopped.stop.store(true, std::sync::atomic::Ordering::Relaxed);
-    assert_eq!(advance(&stopped), Advance::Interrupted { why: Interrupted::Stopped });
+    assert_eq!(
+        advance(&stopped),
+        Advance::Interrupted {
+            why: Interrupted::Stopped
+        }
+    );
 }
 
 #[test]
@@ -176,6 +238,48 @@ fn stopped_evaluators_answer_that_they_are_stopped() {
     evaluators.stop();
     drop(send);
     assert_eq!(receive.iter().count(), 20);
+}
+
+#[test]
+fn a_full_queue_says_busy_at_once() {
+    let evaluators = Evaluators::start(1).unwrap();
+    let (begun, has_begun) = std::sync::mpsc::channel();
+    let (go_on, may_go_on) = std::sync::mpsc::channel::<()>();
+    let hold = move |_| {
+        begun.send(()).unwrap();
+        may_go_on.recv().unwrap();
+    };
+    evaluators.evaluate(job("1"), Box::new(hold));
+    has_begun.recv().unwrap();
+    let (send, receive) = std::sync::mpsc::channel();
+    let waiting = job("2");
+    for _ in 0..=crate::limits::SCRIPT_QUEUE_MAX {
+        let send = send.clone();
+        evaluators.evaluate(waiting.clone(), Box::new(move |advance| drop(send.send(advance))));
+    }
+    assert_eq!(
+        receive.try_recv(),
+        Ok(Advance::Interrupted {
+            why: Interrupted::Busy
+        })
+    );
+    assert_eq!(evaluators.waiting(), crate::limits::SCRIPT_QUEUE_MAX);
+    go_on.send(()).unwrap();
+    let next = receive.recv().unwrap();
+    assert_eq!(
+        next,
+        Advance::Returned {
+            value: json!(2),
+            told: vec![]
+        }
+    );
+}
+
+#[test]
+fn a_reply_that_panics_does_not_take_the_thread_with_it() {
+    let evaluators = Evaluators::start(1).unwrap();
+    evaluators.evaluate(job("1"), Box::new(|_| panic!("a defect of the caller")));
+    assert!(matches!(on(&evaluators, &job("1")), Advance::Returned { .. }));
 }
 
 #[test]

@@ -25,7 +25,9 @@ pub(super) struct Allowance {
 
 impl Allowance {
     pub(super) fn new() -> Allowance {
-        Allowance { bytes: limits::ENTRY_BYTES_MAX }
+        Allowance {
+            bytes: limits::ENTRY_BYTES_MAX,
+        }
     }
 
     /// How much was taken.
@@ -69,7 +71,9 @@ fn convert(value: &Dynamic, allowance: &mut Allowance, depth: usize) -> Result<V
     }
     if let Ok(value) = value.as_float() {
         let number = serde_json::Number::from_f64(value);
-        return number.map(Value::Number).ok_or_else(|| NotData::Kind(format!("`{value}`")));
+        return number
+            .map(Value::Number)
+            .ok_or_else(|| NotData::Kind(format!("`{value}`")));
     }
     if let Ok(value) = value.as_char() {
         return Ok(Value::String(value.to_string()));
@@ -84,7 +88,10 @@ fn convert(value: &Dynamic, allowance: &mut Allowance, depth: usize) -> Result<V
         return Ok(inner.clone());
     }
     if let Ok(items) = value.as_array_ref() {
-        return items.iter().map(|item| convert(item, allowance, deeper)).collect();
+        return items
+            .iter()
+            .map(|item| convert(item, allowance, deeper))
+            .collect();
     }
     if let Ok(members) = value.as_map_ref() {
         let mut object = serde_json::Map::new();

@@ -49,8 +49,18 @@ pub(super) fn thrown(error: &EvalAltResult) -> Thrown {
 
 /// What a script threw, or caught: a text, a map with the usual members, or anything else.
 pub(super) fn thrown_value(value: &Dynamic) -> Thrown {
-    let data = to_json(value, &mut Allowance::new()).unwrap_or(Value::Null);
-    match data {
+    let data = |value: &Dynamic| to_json(value, &mut Allowance::new()).unwrap_or(Value::Null);
+    // Member by member, so that one that is no data does not take the code and the message with it.
+    let whole = match value.as_map_ref() {
+        Ok(members) => Value::Object(
+            members
+                .iter()
+                .map(|(key, inner)| (key.to_string(), data(inner)))
+                .collect(),
+        ),
+        Err(_) => data(value),
+    };
+    match whole {
         Value::String(message) => Thrown::new("thrown", message),
         Value::Null => Thrown::new("thrown", "the script threw nothing"),
         Value::Object(mut members) => {

@@ -8,6 +8,8 @@ fn what_a_script_throws_becomes_its_failure() {
     assert_eq!((error.code.as_str(), error.message.as_str()), ("x", "why"));
     assert_eq!((error.data, error.action.as_deref()), (json!([1]), Some("a::b")));
     assert_eq!(error.at, Some(Position { line: 3, column: 3 }));
+    let error = failure("throw #{ code: \"x\", message: \"why\", data: |x| x };");
+    assert_eq!((error.code.as_str(), error.data), ("x", Value::Null));
     let error = failure("throw \"text\"");
     assert_eq!((error.code.as_str(), error.message.as_str()), ("thrown", "text"));
     assert_eq!(failure("throw error(\"c\", \"m\");").code, "c");

@@ -184,6 +184,31 @@ pub fn bind(
     }
 }
 
+/// One vendor action at one named instance, whatever its target: for undoing what that instance did.
+///
+/// # Errors
+///
+/// `unbound` where the instance or the action is not there.
+pub fn bind_at(
+    catalog: &Catalog,
+    instances: &Instances,
+    instance: &str,
+    action: &ActionName,
+) -> Result<Bound, Fault> {
+    let unbound = |message: String| Fault::new("unbound", message);
+    let found = instances.named(instance).ok_or_else(|| {
+        unbound(format!("the connector instance `{instance}` is not configured here: add `[connectors.{instance}]`"))
+    })?;
+    match catalog.action(action) {
+        Some((connector, spec)) if connector.manifest.name == found.connector => Ok(Bound {
+            spec: overridden(spec, &found.overrides),
+            connector: connector.clone(),
+            instance: found.clone(),
+        }),
+        _ => Err(unbound(format!("`{}`, which `{instance}` uses, has no `{action}`", found.connector))),
+    }
+}
+
 /// Everyone who could: a connector with the action, for the entity's type.
 fn able(
     catalog: &Catalog,

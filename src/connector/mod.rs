@@ -18,7 +18,7 @@ mod throttle;
 mod transport;
 mod words;
 
-pub use bind::{Bound, Instance, Instances, Overrides, Owns, bind};
+pub use bind::{Bound, Instance, Instances, Overrides, Owns, bind, bind_at};
 pub use catalog::{Catalog, Connector};
 pub use client::NoClient;
 pub use egress::{HostPattern, Refused, check_base_url};

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::vendors::{Binding, Vendors};
 use crate::action::{ActionName, Fault, Outcome, Reading, Retry, Target};
-use crate::connector::{Acted, Bound, Instances, Invoker, Looked, bind};
+use crate::connector::{Acted, Bound, Instances, Invoker, Looked, bind, bind_at};
 use crate::finding::Entity;
 use crate::playbook::Loaded;
 
@@ -60,12 +60,8 @@ impl Vendors for Connected {
     }
 
     fn binding(&self, loaded: &Loaded, instance: &str, action: &ActionName) -> Result<Binding, Fault> {
-        let mut bound =
-            bind_named(loaded, &self.instances, instance, action).ok_or_else(|| {
-                let message = format!("`{instance}` has no `{action}` on this node: see `[connectors]`");
-                Fault::new("unbound", message)
-            })?;
-        Ok(Binding { instance: std::mem::take(&mut bound.instance.name), spec: bound.spec })
+        let bound = bind_at(&loaded.connectors, &self.instances, instance, action)?;
+        Ok(Binding { instance: bound.instance.name, spec: bound.spec })
     }
 
     async fn resolve(&self, loaded: &Loaded, binding: &Binding, entity: &Entity) -> Looked<Target> {
@@ -113,12 +109,4 @@ impl Vendors for Connected {
             }
         }
     }
-}
-
-fn bind_named(loaded: &Loaded, instances: &Instances, instance: &str, action: &ActionName) -> Option<Bound> {
-    let (_, spec) = loaded.connectors.action(action)?;
-    let kind = spec.targets.first().copied();
-    // The entity only has to be of a type the action takes; which instance is settled by name.
-    let entity = kind.and_then(|kind| Entity::new(kind, crate::finding::Role::Affected, "198.51.100.1"));
-    bind(&loaded.connectors, instances, action, entity.as_ref(), Some(instance)).ok()?.pop()
 }

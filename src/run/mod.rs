@@ -15,6 +15,9 @@ mod record;
 mod vendors;
 mod worker;
 
+#[cfg(test)]
+mod tests;
+
 pub use bind::{ACT, UNDO};
 pub use connected::Connected;
 pub use context::{Context, HaltSwitch, NoBundle};

@@ -372,7 +372,7 @@ fn any_detection() -> impl Strategy<Value = String> {
         for (n, search) in searches.iter().enumerate() {
             text.push_str(&format!("  s{}:\n{search}", n + 1));
         }
-        text + &format!("  condition: {condition}")
+        text + format!("  condition: {condition}").as_str()
     })
 }
 

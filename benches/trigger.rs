@@ -1,7 +1,10 @@
 //! How long one finding takes to meet its triggers: 100, 1,000 and 10,000 of them, of which four match. The reach
 //! is 50 µs for 1,000 and 300 µs for 10,000 (DESIGN §9).
 
-#![allow(clippy::panic, reason = "a bench whose input does not load has nothing to measure")]
+#![allow(
+    clippy::panic,
+    reason = "a bench whose input does not load has nothing to measure"
+)]
 
 use cordon::clock::Time;
 use cordon::finding::{Activity, Attack, Entity, EntityType, Finding, Role, Rule, SeverityId};

@@ -15,13 +15,18 @@ fuzz_target!(|delivery: &[u8]| {
     let split = delivery.iter().position(|byte| *byte == b'\n').unwrap_or(0);
     let (header, body) = delivery.split_at(split);
     let body = body.strip_prefix(b"\n").unwrap_or(body);
-    let auth = Auth::StandardWebhooks { secrets: vec![Secret::new("whsec_CQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJ")] };
+    let auth = Auth::StandardWebhooks {
+        secrets: vec![Secret::new("whsec_CQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJ")],
+    };
     let headers = Headers::of([
         ("webhook-id", b"msg_1".as_slice()),
         ("webhook-timestamp", b"1795000000".as_slice()),
         ("webhook-signature", header),
     ]);
-    assert!(verify(&auth, &headers, body, NOW).is_err(), "accepted without knowing the secret");
+    assert!(
+        verify(&auth, &headers, body, NOW).is_err(),
+        "accepted without knowing the secret"
+    );
     if let Ok(found) = builtin_findings("fuzz", body, NOW) {
         assert!(found.len() <= FINDINGS_PER_ALERT_MAX);
         for finding in found {

@@ -67,7 +67,10 @@ impl Invoker {
             requests: Vec::new(),
         };
         if !entity.is_real() {
-            return none(Fault::new("target-not-found", format!("{} is a placeholder", entity.label())));
+            return none(Fault::new(
+                "target-not-found",
+                format!("`{}` is not a name that could mean one thing", entity.name),
+            ));
         }
         if !bound.spec.targets.contains(&entity.kind) {
             let message =

@@ -13,7 +13,10 @@ const AID: &str = "0123456789abcdef0123456789abcdef";
 const OTHER: &str = "fedcba9876543210fedcba9876543210";
 
 fn token(text: &str) -> Reply {
-    Reply::Json(201, json!({ "access_token": text, "token_type": "bearer", "expires_in": 1799 }))
+    Reply::Json(
+        201,
+        json!({ "access_token": text, "token_type": "bearer", "expires_in": 1799 }),
+    )
 }
 
 fn device(id: &str, status: &str) -> Value {
@@ -34,7 +37,10 @@ async fn vendor() -> Vendor {
 }
 
 fn contain(vendor: &Vendor) -> (Invoker, Bound) {
-    (invoker(), bound("endpoint::isolate", &vendor.base, Some(&host("web-07"))))
+    (
+        invoker(),
+        bound("endpoint::isolate", &vendor.base, Some(&host("web-07"))),
+    )
 }
 
 fn target() -> Target {
@@ -54,13 +60,18 @@ async fn act(invoker: &Invoker, bound: &Bound) -> Acted {
 /// The outcome of containing a host of a vendor that answers the change like this.
 async fn contained_by(reply: Reply) -> (Acted, Vendor) {
     let vendor = vendor().await;
-    vendor.on(ACT, reply).on(DETAILS, resources(json!([device(AID, "normal")])));
+    vendor
+        .on(ACT, reply)
+        .on(DETAILS, resources(json!([device(AID, "normal")])));
     let (invoker, bound) = contain(&vendor);
     (act(&invoker, &bound).await, vendor)
 }
 
 fn taken() -> Reply {
-    Reply::Json(202, json!({ "resources": [{ "id": AID, "path": "/devices/x" }], "errors": [] }))
+    Reply::Json(
+        202,
+        json!({ "resources": [{ "id": AID, "path": "/devices/x" }], "errors": [] }),
+    )
 }
 
 #[track_caller]
@@ -89,43 +100,66 @@ async fn a_host_is_contained_by_one_request_for_one_id() {
             result: json!({ "id": AID })
         }
     );
-    assert_eq!(vendor.asked(), ["POST /devices/entities/devices-actions/v2?action_name=contain"]);
+    assert_eq!(
+        vendor.asked(),
+        ["POST /devices/entities/devices-actions/v2?action_name=contain"]
+    );
     let sent = vendor.seen().pop().unwrap();
     assert_eq!(sent.headers["authorization"], "Bearer issued-token-1");
-    assert_eq!(serde_json::from_str::<Value>(&sent.body).unwrap(), json!({ "ids": [AID] }));
+    assert_eq!(
+        serde_json::from_str::<Value>(&sent.body).unwrap(),
+        json!({ "ids": [AID] })
+    );
 }
 
 #[tokio::test]
 async fn what_is_written_down_of_a_request_holds_no_query_and_no_secret() {
     let (acted, vendor) = contained_by(taken()).await;
-    let [token, change] = acted.requests.as_slice() else { panic!("{:?}", acted.requests) };
+    let [token, change] = acted.requests.as_slice() else {
+        panic!("{:?}", acted.requests)
+    };
     assert_eq!(token.url, format!("{}oauth2/token", vendor.base));
-    assert_eq!(change.url, format!("{}devices/entities/devices-actions/v2", vendor.base));
+    assert_eq!(
+        change.url,
+        format!("{}devices/entities/devices-actions/v2", vendor.base)
+    );
     assert_eq!((change.method.as_str(), change.status), ("POST", Some(202)));
     assert_eq!(change.peer.as_deref(), Some(vendor.base.authority()));
     let shown = format!("{acted:?}");
-    assert!(!shown.contains("hunter2") && !shown.contains("issued-token"), "{shown}");
+    assert!(
+        !shown.contains("hunter2") && !shown.contains("issued-token"),
+        "{shown}"
+    );
 }
 
 #[tokio::test]
 async fn a_name_is_resolved_to_the_one_id() {
     let vendor = vendor().await;
-    vendor.on(NAMED, resources(json!([AID]))).on(DETAILS, resources(json!([device(AID, "normal")])));
+    vendor
+        .on(NAMED, resources(json!([AID])))
+        .on(DETAILS, resources(json!([device(AID, "normal")])));
     let (invoker, bound) = contain(&vendor);
     let looked = invoker.resolve(&bound, &host("web-07")).await;
     let found = looked.result.unwrap();
-    assert_eq!((found.id.as_str(), found.name.as_str(), found.instance.as_str()), (AID, "WEB-07", "crowdstrike"));
+    assert_eq!(
+        (found.id.as_str(), found.name.as_str(), found.instance.as_str()),
+        (AID, "WEB-07", "crowdstrike")
+    );
     assert_eq!(found.aliases, ["WEB-07", "10.0.0.7"]);
-    assert_eq!(vendor.asked()[0], "GET /devices/queries/devices/v1?filter=hostname%3A%27web-07%27&limit=100");
+    assert_eq!(
+        vendor.asked()[0],
+        "GET /devices/queries/devices/v1?filter=hostname%3A%27web-07%27&limit=100"
+    );
     assert_eq!(looked.requests.len(), 3);
 }
 
 #[tokio::test]
 async fn a_name_with_two_hosts_is_refused_and_both_are_listed() {
     let vendor = vendor().await;
-    vendor
-        .on(NAMED, resources(json!([AID, OTHER])))
-        .on(DETAILS, resources(json!([device(AID, "normal"), device(OTHER, "normal")])));
+    vendor.on(NAMED, resources(json!([AID, OTHER]))).on(
+        DETAILS,
+        resources(json!([device(AID, "normal"), device(OTHER, "normal")])),
+    );
     let (invoker, bound) = contain(&vendor);
     let (fault, retry) = invoker.resolve(&bound, &host("web-07")).await.result.unwrap_err();
     assert_eq!((fault.code.as_str(), retry), ("ambiguous-target", Retry::Never));
@@ -135,7 +169,10 @@ async fn a_name_with_two_hosts_is_refused_and_both_are_listed() {
 
 #[tokio::test]
 async fn an_unknown_name_and_one_that_the_vendor_only_thinks_alike_are_not_found() {
-    for (ids, devices) in [(json!([]), json!([])), (json!([AID]), json!([device(AID, "normal")]))] {
+    for (ids, devices) in [
+        (json!([]), json!([])),
+        (json!([AID]), json!([device(AID, "normal")])),
+    ] {
         let vendor = vendor().await;
         vendor.on(NAMED, resources(ids)).on(DETAILS, resources(devices));
         let (invoker, bound) = contain(&vendor);
@@ -147,7 +184,9 @@ async fn an_unknown_name_and_one_that_the_vendor_only_thinks_alike_are_not_found
 #[tokio::test]
 async fn a_known_id_is_read_back_and_never_exchanged() {
     let vendor = vendor().await;
-    vendor.on(DETAILS, resources(json!([device(AID, "normal")]))).on(DETAILS, resources(json!([device(OTHER, "normal")])));
+    vendor
+        .on(DETAILS, resources(json!([device(AID, "normal")])))
+        .on(DETAILS, resources(json!([device(OTHER, "normal")])));
     let (invoker, bound) = contain(&vendor);
     let mut entity = host("an-old-name");
     entity.ids.insert("crowdstrike".into(), AID.into());
@@ -170,7 +209,10 @@ async fn a_name_that_would_change_the_filter_is_refused_before_anything_is_sent(
     assert!(invoker.resolve(&bound, &quoted).await.result.is_err());
     let mut entity = host("web-07");
     entity.ids.insert("crowdstrike".into(), "../x".into());
-    assert_eq!(invoker.resolve(&bound, &entity).await.result.unwrap_err().0.code, "bad-name");
+    assert_eq!(
+        invoker.resolve(&bound, &entity).await.result.unwrap_err().0.code,
+        "bad-name"
+    );
     assert!(vendor.seen().is_empty());
 }
 
@@ -186,7 +228,11 @@ async fn each_state_of_a_host_is_read_and_judged() {
         vendor.on(DETAILS, resources(json!([device(AID, status)])));
         let (invoker, bound) = contain(&vendor);
         let verify = bound.spec.verify.clone().unwrap();
-        let reading = invoker.read(&bound, &verify.read, &target()).await.result.unwrap();
+        let reading = invoker
+            .read(&bound, &verify.read, &target())
+            .await
+            .result
+            .unwrap();
         assert_eq!(reading.state, status);
         assert_eq!(reading.fields["hostname"], "WEB-07");
         assert_eq!(verify.judge(&reading), standing, "{status}");
@@ -199,8 +245,16 @@ async fn a_vendor_that_wants_a_pause_gets_it_from_everyone() {
     let until = (NOW.0 / 1_000 + 9).to_string();
     vendor.on(ACT, Reply::With(429, "X-Ratelimit-RetryAfter", until, json!({})));
     let (invoker, bound) = contain(&vendor);
-    assert_not_done(&act(&invoker, &bound).await, "rate-limited", Retry::AfterMs(9_000));
-    assert_not_done(&act(&invoker, &bound).await, "rate-limited", Retry::AfterMs(9_000));
+    assert_not_done(
+        &act(&invoker, &bound).await,
+        "rate-limited",
+        Retry::AfterMs(9_000),
+    );
+    assert_not_done(
+        &act(&invoker, &bound).await,
+        "rate-limited",
+        Retry::AfterMs(9_000),
+    );
     let looked = invoker.read(&bound, "host_state", &target()).await;
     assert_eq!(looked.result.unwrap_err().1, Retry::AfterMs(9_000));
     assert_eq!(vendor.asked().len(), 1);
@@ -208,9 +262,18 @@ async fn a_vendor_that_wants_a_pause_gets_it_from_everyone() {
 
 #[tokio::test]
 async fn a_change_whose_answer_is_lost_is_unknown() {
-    for reply in [Reply::Drop, Reply::Cut(202), Reply::Json(500, json!({})), Reply::Json(408, json!({}))] {
+    for reply in [
+        Reply::Drop,
+        Reply::Cut(202),
+        Reply::Json(500, json!({})),
+        Reply::Json(408, json!({})),
+    ] {
         let (acted, vendor) = contained_by(reply).await;
-        assert!(matches!(acted.outcome, Outcome::Unknown { .. }), "{:?}", acted.outcome);
+        assert!(
+            matches!(acted.outcome, Outcome::Unknown { .. }),
+            "{:?}",
+            acted.outcome
+        );
         assert_eq!(vendor.asked().len(), 1);
     }
 }
@@ -243,11 +306,20 @@ async fn a_vendor_that_cannot_be_connected_to_did_nothing() {
 #[tokio::test]
 async fn a_token_that_ended_early_is_renewed_once() {
     let vendor = vendor().await;
-    vendor.on(TOKEN, token("issued-token-2")).on(ACT, Reply::Json(401, json!({}))).on(ACT, taken());
+    vendor
+        .on(TOKEN, token("issued-token-2"))
+        .on(ACT, Reply::Json(401, json!({})))
+        .on(ACT, taken());
     let (invoker, bound) = contain(&vendor);
-    assert!(matches!(act(&invoker, &bound).await.outcome, Outcome::Done { .. }));
+    assert!(matches!(
+        act(&invoker, &bound).await.outcome,
+        Outcome::Done { .. }
+    ));
     assert_eq!((vendor.tokens(), vendor.asked().len()), (2, 2));
-    assert_eq!(vendor.seen().pop().unwrap().headers["authorization"], "Bearer issued-token-2");
+    assert_eq!(
+        vendor.seen().pop().unwrap().headers["authorization"],
+        "Bearer issued-token-2"
+    );
 }
 
 #[tokio::test]
@@ -260,11 +332,23 @@ async fn credentials_that_are_refused_twice_end_the_attempt() {
 #[tokio::test]
 async fn without_a_token_nothing_is_done() {
     for (reply, code, retry) in [
-        (Reply::Json(401, json!({"echo": "hunter2-of-the-client"})), "credentials", Retry::Never),
-        (Reply::Json(201, json!({"access_token": ""})), "credentials", Retry::Backoff),
+        (
+            Reply::Json(401, json!({"echo": "hunter2-of-the-client"})),
+            "credentials",
+            Retry::Never,
+        ),
+        (
+            Reply::Json(201, json!({"access_token": ""})),
+            "credentials",
+            Retry::Backoff,
+        ),
         (Reply::Json(308, json!({})), "redirected", Retry::Never),
         (Reply::Json(503, json!({})), "vendor-error", Retry::Backoff),
-        (Reply::With(429, "Retry-After", "3".into(), json!({})), "rate-limited", Retry::AfterMs(3_000)),
+        (
+            Reply::With(429, "Retry-After", "3".into(), json!({})),
+            "rate-limited",
+            Retry::AfterMs(3_000),
+        ),
         (Reply::Drop, "connection-lost", Retry::Backoff),
     ] {
         let vendor = Vendor::start().await;
@@ -293,13 +377,18 @@ async fn one_token_serves_all_who_ask_at_once() {
 async fn a_missing_permission_is_named() {
     let (acted, _) = contained_by(Reply::Json(403, json!({}))).await;
     assert_not_done(&acted, "permission", Retry::Never);
-    let Outcome::NotDone { fault, .. } = acted.outcome else { unreachable!() };
+    let Outcome::NotDone { fault, .. } = acted.outcome else {
+        unreachable!()
+    };
     assert!(fault.message.contains("Hosts: read, Hosts: write"), "{fault}");
 }
 
 #[tokio::test]
 async fn a_202_that_carries_errors_is_not_success() {
-    let refused = Reply::Json(202, json!({ "resources": [], "errors": [{ "code": 409, "message": "not managed" }] }));
+    let refused = Reply::Json(
+        202,
+        json!({ "resources": [], "errors": [{ "code": 409, "message": "not managed" }] }),
+    );
     let (acted, _) = contained_by(refused).await;
     assert_not_done(&acted, "refused", Retry::Never);
     for unclear in [
@@ -318,10 +407,21 @@ async fn already_so_is_believed_only_when_reading_agrees() {
     let (acted, _) = contained_by(conflict()).await;
     assert_not_done(&acted, "refused", Retry::Never);
     let vendor = vendor().await;
-    vendor.on(ACT, conflict()).on(DETAILS, resources(json!([device(AID, "contained")])));
+    vendor
+        .on(ACT, conflict())
+        .on(DETAILS, resources(json!([device(AID, "contained")])));
     let (invoker, bound) = contain(&vendor);
     let acted = act(&invoker, &bound).await;
-    assert!(matches!(acted.outcome, Outcome::Done { how: Done::AlreadySo, .. }), "{acted:?}");
+    assert!(
+        matches!(
+            acted.outcome,
+            Outcome::Done {
+                how: Done::AlreadySo,
+                ..
+            }
+        ),
+        "{acted:?}"
+    );
 }
 
 #[tokio::test]
@@ -332,7 +432,11 @@ async fn an_answer_without_end_is_not_read_to_its_end() {
     let vendor = vendor().await;
     vendor.on(DETAILS, long());
     let (invoker, bound) = contain(&vendor);
-    let (fault, retry) = invoker.read(&bound, "host_state", &target()).await.result.unwrap_err();
+    let (fault, retry) = invoker
+        .read(&bound, "host_state", &target())
+        .await
+        .result
+        .unwrap_err();
     assert_eq!((fault.code.as_str(), retry), ("too-large", Retry::Never));
 }
 
@@ -352,8 +456,13 @@ async fn a_host_is_looked_up() {
     let vendor = vendor().await;
     vendor.on(DETAILS, resources(json!([device(AID, "contained")])));
     let bound = bound("crowdstrike::lookup_host", &vendor.base, Some(&host("web-07")));
-    let Outcome::Done { result, .. } = act(&invoker(), &bound).await.outcome else { panic!() };
-    assert_eq!((result["state"].as_str(), result["platform"].as_str()), (Some("contained"), Some("Linux")));
+    let Outcome::Done { result, .. } = act(&invoker(), &bound).await.outcome else {
+        panic!()
+    };
+    assert_eq!(
+        (result["state"].as_str(), result["platform"].as_str()),
+        (Some("contained"), Some("Linux"))
+    );
 }
 
 #[tokio::test]
@@ -361,6 +470,12 @@ async fn lifting_asks_for_lifting() {
     let vendor = vendor().await;
     vendor.on(ACT, taken());
     let bound = bound("endpoint::release", &vendor.base, Some(&host("web-07")));
-    assert!(matches!(act(&invoker(), &bound).await.outcome, Outcome::Done { .. }));
-    assert_eq!(vendor.asked(), ["POST /devices/entities/devices-actions/v2?action_name=lift_containment"]);
+    assert!(matches!(
+        act(&invoker(), &bound).await.outcome,
+        Outcome::Done { .. }
+    ));
+    assert_eq!(
+        vendor.asked(),
+        ["POST /devices/entities/devices-actions/v2?action_name=lift_containment"]
+    );
 }

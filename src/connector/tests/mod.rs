@@ -3,3 +3,5 @@
 mod crowdstrike;
 mod transport;
 mod vendor;
+
+pub(in crate::connector) use vendor::catalog;

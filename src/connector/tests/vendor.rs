@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -66,17 +66,29 @@ impl Vendor {
 
     /// Lays out the next answer to `POST /path`; the last one laid out repeats.
     pub(super) fn on(&self, line: &str, reply: Reply) -> &Vendor {
-        self.replies.lock().unwrap().entry(line.to_owned()).or_default().push_back(reply);
+        self.replies
+            .lock()
+            .unwrap()
+            .entry(line.to_owned())
+            .or_default()
+            .push_back(reply);
         self
     }
 
     /// What it was asked, but for tokens, in order.
     pub(super) fn asked(&self) -> Vec<String> {
-        self.seen().into_iter().map(|seen| seen.line).filter(|line| !line.contains("/oauth2/token")).collect()
+        self.seen()
+            .into_iter()
+            .map(|seen| seen.line)
+            .filter(|line| !line.contains("/oauth2/token"))
+            .collect()
     }
 
     pub(super) fn tokens(&self) -> usize {
-        self.seen().iter().filter(|seen| seen.line.contains("/oauth2/token")).count()
+        self.seen()
+            .iter()
+            .filter(|seen| seen.line.contains("/oauth2/token"))
+            .count()
     }
 
     pub(super) fn seen(&self) -> Vec<Seen> {
@@ -100,7 +112,9 @@ impl Vendor {
             .filter_map(|line| line.split_once(':'))
             .map(|(name, value)| (name.to_lowercase(), value.trim().to_owned()))
             .collect();
-        let length: usize = headers.get("content-length").map_or(0, |text| text.parse().unwrap());
+        let length: usize = headers
+            .get("content-length")
+            .map_or(0, |text| text.parse().unwrap());
         let mut body = bytes[end + 4..].to_vec();
         while body.len() < length {
             let mut chunk = [0; 4096];
@@ -118,7 +132,10 @@ impl Vendor {
             let mut replies = self.replies.lock().unwrap();
             let queue = replies.get_mut(&key);
             match queue {
-                None => Reply::Json(404, json!({ "errors": [{ "code": 404, "message": "nothing laid out" }] })),
+                None => Reply::Json(
+                    404,
+                    json!({ "errors": [{ "code": 404, "message": "nothing laid out" }] }),
+                ),
                 Some(queue) if queue.len() > 1 => queue.pop_front().unwrap(),
                 Some(queue) => queue[0].clone(),
             }
@@ -142,12 +159,13 @@ fn written(status: u16, headers: &str, body: String, lacking: usize) -> String {
     format!("HTTP/1.1 {status} X\r\n{headers}content-length: {length}\r\nconnection: close\r\n\r\n{body}")
 }
 
-pub(super) fn catalog() -> Catalog {
-    let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/connectors");
-    match Catalog::load(Some(&own)) {
-        Ok(catalog) => catalog,
-        Err(mistakes) => panic!("{}", mistakes.iter().map(|m| m.render(false)).collect::<Vec<_>>().join("\n")),
-    }
+/// The shipped connectors and `probe`, read once.
+pub(in crate::connector) fn catalog() -> &'static Catalog {
+    static CATALOG: LazyLock<Catalog> = LazyLock::new(|| {
+        let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/connectors");
+        Catalog::load(Some(&own)).unwrap_or_else(|mistakes| panic!("{}", mistakes[0]))
+    });
+    &CATALOG
 }
 
 pub(super) fn instance(connector: &str, base: &Url) -> Instance {
@@ -161,7 +179,9 @@ pub(super) fn instance(connector: &str, base: &Url) -> Instance {
         name: connector.to_owned(),
         connector: connector.to_owned(),
         base_url: Some(base.clone()),
-        credentials: secrets.map(|(name, text)| (name.to_owned(), Secret::new(text))).into(),
+        credentials: secrets
+            .map(|(name, text)| (name.to_owned(), Secret::new(text)))
+            .into(),
         when: Vec::new(),
         overrides: Overrides::default(),
     }
@@ -173,7 +193,9 @@ pub(super) fn bound(action: &str, base: &Url, entity: Option<&Entity>) -> Bound 
         all: vec![instance("crowdstrike", base), instance("probe", base)],
         bind: BTreeMap::new(),
     };
-    bind(&catalog(), &instances, &action, entity, None).unwrap().remove(0)
+    bind(catalog(), &instances, &action, entity, None)
+        .unwrap()
+        .remove(0)
 }
 
 pub(super) fn invoker() -> Invoker {

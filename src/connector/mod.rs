@@ -25,3 +25,6 @@ pub use egress::{HostPattern, Refused, check_base_url};
 pub use invoke::{Acted, Invoker, Looked};
 pub use manifest::{AuthSpec, DeliveryId, HttpSpec, Limits, Manifest, SourceSpec};
 pub use words::vocabulary;
+
+#[cfg(test)]
+mod tests;

@@ -104,10 +104,7 @@ mod tests {
             command.env("CORDON_CRASH_AT", at);
         }
         let status = command.output().unwrap().status;
-        (
-            status.signal(),
-            std::fs::read_to_string(log).unwrap_or_default(),
-        )
+        (status.signal(), std::fs::read_to_string(log).unwrap_or_default())
     }
 
     #[test]

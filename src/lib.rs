@@ -47,3 +47,6 @@ pub mod intake;
 
 // floor 9: surfaces
 pub mod range;
+
+// floor 10: roof
+pub mod app;

@@ -132,15 +132,13 @@ pub struct SourceSpec {
 }
 
 impl SourceSpec {
-    /// Ways a sender can authenticate a delivery.
-    pub const AUTH_KINDS: [&'static str; 8] = [
+    /// Ways a sender can authenticate a delivery: those that intake can verify.
+    pub const AUTH_KINDS: [&'static str; 6] = [
         "standard-webhooks",
         "hmac",
-        "ed25519",
         "bearer",
         "basic",
         "header",
-        "query",
         "none",
     ];
 }

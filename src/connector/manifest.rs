@@ -133,14 +133,8 @@ pub struct SourceSpec {
 
 impl SourceSpec {
     /// Ways a sender can authenticate a delivery: those that intake can verify.
-    pub const AUTH_KINDS: [&'static str; 6] = [
-        "standard-webhooks",
-        "hmac",
-        "bearer",
-        "basic",
-        "header",
-        "none",
-    ];
+    pub const AUTH_KINDS: [&'static str; 6] =
+        ["standard-webhooks", "hmac", "bearer", "basic", "header", "none"];
 }
 
 /// What tells one delivery of a sender from another.

@@ -15,7 +15,7 @@ use crate::action::{ActionName, ActionSpec};
 use crate::diagnostic::Diagnostic;
 use crate::digest::Digest;
 use crate::limits::SCRIPT_BYTES_MAX;
-use crate::script::{self, Program, Word};
+use crate::script::{self, Program, Vocabulary, Word};
 
 static EMBEDDED: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/connectors");
 
@@ -72,11 +72,7 @@ impl Connector {
             mistakes.extend(disagreements(&manifest, program, &path(MANIFEST), text));
         }
         if let Some(program) = &source {
-            mistakes.extend(
-                script::check(program, vocabulary(), &[])
-                    .err()
-                    .unwrap_or_default(),
-            );
+            mistakes.extend(cannot_normalise(program));
         }
         if let Some(folder) = origin.rsplit(['/', '\\']).next()
             && folder != manifest.name
@@ -287,6 +283,23 @@ fn disagreements(manifest: &Manifest, program: &Program, file: &str, text: &str)
         ));
     }
     mistakes
+}
+
+/// What keeps a sender's script from being called: it asks nobody, and has `normalise(raw, headers)`.
+fn cannot_normalise(program: &Program) -> Vec<Diagnostic> {
+    let Ok(no_words) = Vocabulary::new([]) else {
+        return Vec::new();
+    };
+    match script::check(program, &no_words, &[]) {
+        Err(found) => found,
+        Ok(facts) if facts.functions.contains(&("normalise".to_owned(), 2)) => Vec::new(),
+        Ok(_) => vec![Diagnostic::whole_file(
+            "C016",
+            format!("`{SOURCE}` has no function `normalise` of two arguments"),
+            program.name(),
+            "add `fn normalise(raw, headers)`, which returns a finding or a list of findings",
+        )],
+    }
 }
 
 fn embedded_files(dir: &Dir<'_>, root: &Path, files: &mut BTreeMap<String, String>) {

@@ -132,17 +132,9 @@ pub struct SourceSpec {
 }
 
 impl SourceSpec {
-    /// Ways a sender can authenticate a delivery.
-    pub const AUTH_KINDS: [&'static str; 8] = [
-        "standard-webhooks",
-        "hmac",
-        "ed25519",
-        "bearer",
-        "basic",
-        "header",
-        "query",
-        "none",
-    ];
+    /// Ways a sender can authenticate a delivery: those that intake can verify.
+    pub const AUTH_KINDS: [&'static str; 6] =
+        ["standard-webhooks", "hmac", "bearer", "basic", "header", "none"];
 }
 
 /// What tells one delivery of a sender from another.

@@ -44,8 +44,13 @@ cordon: { key: [affected.uid, rule.uid], window: 1h }
 
 /// The range with its hosts.
 pub async fn range(hosts: &[&str]) -> RunningRange {
-    let seed = hosts.iter().map(|name| Host::new(format!("id-{name}"), *name)).collect();
+    let seed = hosts.iter().map(|name| Host::new(device(name), *name)).collect();
     Range::start(RangeConfig { seed, ..RangeConfig::default() }).await.unwrap()
+}
+
+/// The id of a host at the range: 32 hexadecimal digits, as Falcon's are.
+pub fn device(name: &str) -> String {
+    cordon::digest::Digest::of(name.as_bytes()).to_string().chars().take(32).collect()
 }
 
 /// The CrowdStrike instance for a range, with short times.
@@ -163,6 +168,13 @@ impl Estate {
         for _ in 0..1_000 {
             let runs = self.runs().await;
             if runs.len() == count && runs.iter().all(|row| row.end.is_some()) {
+                if std::env::var("SHOW").is_ok() {
+                    for row in &runs {
+                        for entry in self.store.journal(row.id.partition(), cordon::journal::ChainId::Run(row.id), 0).await.unwrap() {
+                            eprintln!("{}", entry.payload);
+                        }
+                    }
+                }
                 return runs;
             }
             tokio::time::sleep(Duration::from_millis(20)).await;

@@ -5,7 +5,7 @@ use cordon::journal::End;
 use cordon::range::{Fault, FaultKind, HostChange, Status};
 use cordon::store::Disposition;
 
-use crate::estate::{CONTAIN, Estate, range};
+use crate::estate::{CONTAIN, Estate, device, range};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_alert_becomes_a_contained_host_and_its_repeat_only_counts() {
@@ -34,8 +34,8 @@ async fn an_alert_becomes_a_contained_host_and_its_repeat_only_counts() {
 async fn a_lost_answer_is_observed_and_a_lie_is_contradicted() {
     let dir = tempfile::tempdir().unwrap();
     let estate = Estate::start(&dir.path().join("cordon.db"), range(&["web-07", "web-08"]).await, CONTAIN).await;
-    estate.range.fault(Fault::on_action("contain", FaultKind::LoseAnswer).target("id-web-07")).unwrap();
-    estate.range.fault(Fault::on_action("contain", FaultKind::Lie).target("id-web-08")).unwrap();
+    estate.range.fault(Fault::on_action("contain", FaultKind::LoseAnswer).target(device("web-07"))).unwrap();
+    estate.range.fault(Fault::on_action("contain", FaultKind::Lie).target(device("web-08"))).unwrap();
     estate.finding("lost", &["web-07"]).await;
     estate.finding("lie", &["web-08"]).await;
     let runs = estate.settled(2).await;
@@ -61,7 +61,7 @@ async fn a_lost_answer_is_observed_and_a_lie_is_contradicted() {
 async fn an_offline_host_is_requested_and_not_in_force() {
     let dir = tempfile::tempdir().unwrap();
     let estate = Estate::start(&dir.path().join("cordon.db"), range(&["web-07"]).await, CONTAIN).await;
-    estate.range.set_host(HostChange::of("id-web-07").online(false)).await.unwrap();
+    estate.range.set_host(HostChange::of(device("web-07")).online(false)).await.unwrap();
     estate.finding("offline", &["web-07"]).await;
     let runs = estate.settled(1).await;
     let (state, end) = estate.end_of(runs[0].id).await;
@@ -76,7 +76,7 @@ async fn unknown_and_ambiguous_hosts_are_refused_and_nothing_is_sent() {
     let dir = tempfile::tempdir().unwrap();
     let range = range(&["web-07"]).await;
     let estate = Estate::start(&dir.path().join("cordon.db"), range, CONTAIN).await;
-    let mut twin = HostChange::of("id-twin");
+    let mut twin = HostChange::of(device("twin"));
     twin.hostname = Some("web-07".into());
     estate.range.set_host(twin).await.unwrap();
     estate.finding("twins", &["web-07"]).await;

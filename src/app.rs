@@ -14,6 +14,7 @@ use crate::digest::Digest;
 use crate::guardrail::Policy;
 use crate::intake::{Content, Gate, Pipeline, Profiles};
 use crate::limits::HALT_REFRESH_MS;
+use crate::notify::{self, LogChannel};
 use crate::run::{self, Builtins, Connected, HaltSwitch, Handle};
 use crate::script::Evaluators;
 use crate::store::Store;
@@ -88,7 +89,8 @@ impl Node {
         let mut tasks = JoinSet::new();
         tasks.spawn(run::work(context, handle.clone(), kicked, stop.clone()));
         tasks.spawn(pipeline.clone().work(kept, stop.clone()));
-        tasks.spawn(watch_switch(store, halt.clone(), stop.clone()));
+        tasks.spawn(watch_switch(store.clone(), halt.clone(), stop.clone()));
+        tasks.spawn(notify::follow(store, Arc::new(LogChannel), stop.clone()));
         Ok(Node { handle, gate, pipeline, content, halt, stop, tasks })
     }
 

@@ -44,6 +44,7 @@ pub mod run;
 
 // floor 8: edges
 pub mod intake;
+pub mod notify;
 
 // floor 9: surfaces
 pub mod range;

@@ -6,7 +6,7 @@ mod concurrency;
 mod control;
 mod differential;
 mod feed;
-mod fixture;
+pub(super) mod fixture;
 mod holds;
 mod locks;
 mod runs;

@@ -9,7 +9,7 @@ use crate::store::error::Error;
 
 /// Marks the file as ours: `CORD` in ASCII.
 pub(super) const APPLICATION: i64 = 0x434f_5244;
-/// The schema this program writes. An older file is brought up to it at start, a newer one is refused.
+/// The schema this program writes. Any other is refused; there is no older one yet to bring up to it.
 pub(super) const VERSION: i64 = 1;
 
 const TABLES: &str = "

@@ -4,7 +4,13 @@
 //! `cargo bench --bench runs` prints one line a figure. The vendor is in this process and answers at once, so
 //! the figures are of the engine and the store; `http` goes to the range over loopback.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a benchmark")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a benchmark"
+)]
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
@@ -13,7 +19,9 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use cordon::action::{ActionName, ActionSpec, Class, Done, Fault, Outcome, ReadBack, Reading, Target, UndoSpec};
+use cordon::action::{
+    ActionName, ActionSpec, Class, Done, Fault, Outcome, ReadBack, Reading, Target, UndoSpec,
+};
 use cordon::clock::SystemClock;
 use cordon::connector::{Acted, Catalog, DeliveryId, Looked};
 use cordon::finding::{Entity, EntityType, SeverityId};
@@ -39,8 +47,16 @@ struct Instantly {
 
 fn spec(checked: bool) -> ActionSpec {
     let name: ActionName = "crowdstrike::contain_host".parse().unwrap();
-    let verify = ReadBack { read: "state".into(), in_force: vec!["on".into()], pending: vec![], lag_ms: 1_000 };
-    let undo = UndoSpec { action: "crowdstrike::lift_containment".parse().unwrap(), from_captured: BTreeMap::new() };
+    let verify = ReadBack {
+        read: "state".into(),
+        in_force: vec!["on".into()],
+        pending: vec![],
+        lag_ms: 1_000,
+    };
+    let undo = UndoSpec {
+        action: "crowdstrike::lift_containment".parse().unwrap(),
+        from_captured: BTreeMap::new(),
+    };
     ActionSpec {
         name,
         title: String::new(),
@@ -63,7 +79,10 @@ fn spec(checked: bool) -> ActionSpec {
 #[async_trait]
 impl Vendors for Instantly {
     fn bind(&self, _: &Loaded, _: &ActionName, _: Option<&Entity>) -> Result<Vec<Binding>, Fault> {
-        Ok(vec![Binding { instance: "crowdstrike".into(), spec: spec(self.checked) }])
+        Ok(vec![Binding {
+            instance: "crowdstrike".into(),
+            spec: spec(self.checked),
+        }])
     }
 
     fn binding(&self, _: &Loaded, _: &str, _: &ActionName) -> Result<Binding, Fault> {
@@ -78,13 +97,28 @@ impl Vendors for Instantly {
             name: entity.name.clone(),
             aliases: vec![],
         };
-        Looked { result: Ok(target), requests: vec![] }
+        Looked {
+            result: Ok(target),
+            requests: vec![],
+        }
     }
 
     async fn read(&self, _: &Loaded, _: &Binding, _: &str, target: &Target) -> Looked<Reading> {
-        let on = self.states.lock().unwrap().get(&target.id).copied().unwrap_or(false);
-        let reading = Reading { state: if on { "on" } else { "off" }.into(), fields: Value::Null };
-        Looked { result: Ok(reading), requests: vec![] }
+        let on = self
+            .states
+            .lock()
+            .unwrap()
+            .get(&target.id)
+            .copied()
+            .unwrap_or(false);
+        let reading = Reading {
+            state: if on { "on" } else { "off" }.into(),
+            fields: Value::Null,
+        };
+        Looked {
+            result: Ok(reading),
+            requests: vec![],
+        }
     }
 
     async fn act(
@@ -97,9 +131,19 @@ impl Vendors for Instantly {
     ) -> Acted {
         let id = target.unwrap().id.clone();
         self.acted.fetch_add(1, Ordering::Relaxed);
-        self.first_calls.lock().unwrap().entry(id.clone()).or_insert_with(Instant::now);
+        self.first_calls
+            .lock()
+            .unwrap()
+            .entry(id.clone())
+            .or_insert_with(Instant::now);
         self.states.lock().unwrap().insert(id, true);
-        Acted { outcome: Outcome::Done { how: Done::Acted, result: Value::Null }, requests: vec![] }
+        Acted {
+            outcome: Outcome::Done {
+                how: Done::Acted,
+                result: Value::Null,
+            },
+            requests: vec![],
+        }
     }
 }
 
@@ -120,7 +164,9 @@ endpoint::isolate(finding.entities[2]);
 "#;
 
 fn directory(name: &str) -> PathBuf {
-    let dir = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("target/bench-data").join(name);
+    let dir = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("target/bench-data")
+        .join(name);
     let _ = std::fs::remove_dir_all(&dir);
     std::fs::create_dir_all(&dir).unwrap();
     dir
@@ -162,13 +208,23 @@ impl Bench {
             &connectors,
         );
         let (kick, kicked) = mpsc::channel(4_096);
-        let builtins =
-            Builtins { revert: cordon::playbook::revert(&connectors), act: cordon::playbook::act(&connectors) };
+        let builtins = Builtins {
+            revert: cordon::playbook::revert(&connectors),
+            act: cordon::playbook::act(&connectors),
+        };
         let handle = Handle::new(context.clone(), kick, builtins);
         handle.keep_bundle(&bundle).await.unwrap();
         let stop = Arc::new(AtomicBool::new(false));
         let worker = tokio::spawn(work(context, handle.clone(), kicked, stop.clone()));
-        Bench { store, vendor, handle, bundle, stop, worker, dir }
+        Bench {
+            store,
+            vendor,
+            handle,
+            bundle,
+            stop,
+            worker,
+            dir,
+        }
     }
 
     fn three_hosts(n: usize) -> Value {
@@ -182,7 +238,11 @@ impl Bench {
     async fn open_runs(&self) -> u64 {
         let mut open = 0;
         for partition in Partition::all() {
-            let counts = self.store.counts(partition, cordon::clock::Time(0)).await.unwrap();
+            let counts = self
+                .store
+                .counts(partition, cordon::clock::Time(0))
+                .await
+                .unwrap();
             open += counts.runs.get(RunStatus::Open.word()).copied().unwrap_or(0);
         }
         open
@@ -205,7 +265,10 @@ async fn throughput(name: &str, checked: bool, count: usize) {
         starts.spawn(async move {
             let start = Start {
                 run: RunId::derive(&["bench".to_owned(), n.to_string()]),
-                cause: Cause::Person { principal: "bench".into(), reason: String::new() },
+                cause: Cause::Person {
+                    principal: "bench".into(),
+                    reason: String::new(),
+                },
                 inputs: BTreeMap::from([("finding".to_owned(), Bench::three_hosts(n))]),
                 severity_id: SeverityId(1),
                 subject: String::new(),
@@ -222,8 +285,15 @@ async fn throughput(name: &str, checked: bool, count: usize) {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     let seconds = started.elapsed().as_secs_f64();
-    assert_eq!(bench.vendor.acted.load(Ordering::SeqCst), count * 3, "every action once");
-    println!("{name}: {count} runs of three actions in {seconds:.2} s = {:.0} runs/s", count as f64 / seconds);
+    assert_eq!(
+        bench.vendor.acted.load(Ordering::SeqCst),
+        count * 3,
+        "every action once"
+    );
+    println!(
+        "{name}: {count} runs of three actions in {seconds:.2} s = {:.0} runs/s",
+        count as f64 / seconds
+    );
     bench.end().await;
 }
 
@@ -260,7 +330,9 @@ async fn latency(per_second: usize, seconds: usize) {
     let profile = Profile {
         name: "generic".into(),
         connector: "generic".into(),
-        auth: Auth::None { anyone_may_send: true },
+        auth: Auth::None {
+            anyone_may_send: true,
+        },
         delivery: DeliveryId::BodyDigest,
         normaliser: Normaliser::Builtin,
         finding_window_ms: 3_600_000,
@@ -271,7 +343,12 @@ async fn latency(per_second: usize, seconds: usize) {
         bundles: BTreeMap::from([("three".to_owned(), bench.bundle.clone())]),
     });
     let (keep, kept) = mpsc::channel(4_096);
-    let gate = Arc::new(Gate::new(bench.store.clone(), Arc::new(SystemClock), profiles.clone(), keep));
+    let gate = Arc::new(Gate::new(
+        bench.store.clone(),
+        Arc::new(SystemClock),
+        profiles.clone(),
+        keep,
+    ));
     let pipeline = Arc::new(Pipeline::new(bench.handle.clone(), profiles, content));
     let stop = Arc::new(AtomicBool::new(false));
     let pipe = tokio::spawn(pipeline.work(kept, stop.clone()));
@@ -289,8 +366,13 @@ async fn latency(per_second: usize, seconds: usize) {
             let started = Instant::now();
             sent.lock().unwrap().insert(format!("h{n}-0"), started);
             let none: [(&str, &str); 0] = [];
-            gate.receive("generic", &Headers::of(none), body.to_string().as_bytes()).await.unwrap();
-            accepted.lock().unwrap().push(started.elapsed().as_secs_f64() * 1_000.0);
+            gate.receive("generic", &Headers::of(none), body.to_string().as_bytes())
+                .await
+                .unwrap();
+            accepted
+                .lock()
+                .unwrap()
+                .push(started.elapsed().as_secs_f64() * 1_000.0);
         });
     }
     while deliveries.join_next().await.is_some() {}
@@ -325,7 +407,11 @@ async fn latency(per_second: usize, seconds: usize) {
 fn main() {
     // `cargo test --benches` and `cargo bench -- --test` only want to know that it works.
     let quick = std::env::args().any(|arg| arg == "--test");
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .unwrap();
     let count = if quick { 20 } else { 3_000 };
     runtime.block_on(async {
         throughput("three actions, without capture and verify", false, count).await;

@@ -46,3 +46,8 @@ pub mod intake;
 
 // floor 9: surfaces
 pub mod range;
+
+// floor 10: roof
+pub mod app;
+pub mod cli;
+pub mod config;

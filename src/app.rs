@@ -1,8 +1,161 @@
-//! Wiring: what runs in one process, and how it is put together from a configuration. Decides nothing itself.
+//! Puts the rooms together into a working node. The only place that knows them all; decides nothing.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
+use anyhow::Context as _;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+
+use crate::clock::Clock;
 use crate::config::{Config, StoreUrl};
+use crate::connector::{self, Instances, Invoker};
+use crate::digest::Digest;
+use crate::guardrail::Policy;
+use crate::intake::{Content, Gate, Pipeline, Profiles};
+use crate::limits::HALT_REFRESH_MS;
+use crate::notify::{self, LogChannel};
+use crate::run::{self, Builtins, Connected, HaltSwitch, Handle};
+use crate::script::Evaluators;
+use crate::store::Store;
+
+/// Announcements that may wait before the looks of pipeline and worker take over.
+const ANNOUNCED_MAX: usize = 4_096;
+
+/// What a node is made of.
+pub struct Parts {
+    /// Everything durable.
+    pub store: Arc<dyn Store>,
+    /// The present.
+    pub clock: Arc<dyn Clock>,
+    /// Seals secrets and makes idempotency keys; the same on every node and after every restart.
+    pub key: [u8; 32],
+    /// The connectors.
+    pub connectors: Arc<connector::Catalog>,
+    /// Where they go.
+    pub instances: Arc<Instances>,
+    /// The standing rules.
+    pub policy: Arc<Policy>,
+    /// The sources.
+    pub profiles: Arc<Profiles>,
+    /// Triggers and bundles.
+    pub content: Arc<Content>,
+}
+
+/// A working node.
+pub struct Node {
+    /// Starts runs.
+    pub handle: Handle,
+    /// Takes alerts.
+    pub gate: Arc<Gate>,
+    /// Processes them.
+    pub pipeline: Arc<Pipeline>,
+    /// Triggers and bundles.
+    pub content: Arc<Content>,
+    /// The switch, to be set at once by whoever writes it to the store.
+    pub halt: watch::Sender<HaltSwitch>,
+    stop: Arc<AtomicBool>,
+    tasks: JoinSet<()>,
+}
+
+impl Node {
+    /// Starts working. Runs and alerts left by an earlier process are taken up.
+    pub async fn start(parts: Parts) -> anyhow::Result<Node> {
+        let Parts {
+            store,
+            clock,
+            key,
+            connectors,
+            instances,
+            policy,
+            profiles,
+            content,
+        } = parts;
+        let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let evaluators = Arc::new(Evaluators::start(threads).context("failed to start evaluation threads")?);
+        let invoker =
+            Invoker::new(evaluators.clone(), clock.clone()).context("failed to set up the HTTP client")?;
+        let (halt, switch) = watch::channel(look_at_switch(&*store).await);
+        let context = Arc::new(run::Context::new(
+            store.clone(),
+            Arc::new(Connected::new(invoker, instances)),
+            evaluators,
+            clock.clone(),
+            policy,
+            switch,
+            Digest::keyed(&key, b"cordon idempotency keys").0,
+            worker_name()?,
+        ));
+        let (kick, kicked) = mpsc::channel(ANNOUNCED_MAX);
+        let builtins = Builtins {
+            revert: crate::playbook::revert(&connectors),
+            act: crate::playbook::act(&connectors),
+        };
+        let handle = Handle::new(context.clone(), kick, builtins);
+        let (keep, kept) = mpsc::channel(ANNOUNCED_MAX);
+        let gate = Arc::new(Gate::new(store.clone(), clock, profiles.clone(), keep));
+        let pipeline = Arc::new(Pipeline::new(handle.clone(), profiles, content.clone()));
+        let stop = Arc::new(AtomicBool::new(false));
+        let mut tasks = JoinSet::new();
+        tasks.spawn(run::work(context, handle.clone(), kicked, stop.clone()));
+        tasks.spawn(pipeline.clone().work(kept, stop.clone()));
+        tasks.spawn(watch_switch(store.clone(), halt.clone(), stop.clone()));
+        tasks.spawn(notify::follow(store, Arc::new(LogChannel), stop.clone()));
+        Ok(Node {
+            handle,
+            gate,
+            pipeline,
+            content,
+            halt,
+            stop,
+            tasks,
+        })
+    }
+
+    /// Stops in an orderly way: nothing new is begun, effects under way are finished and recorded.
+    pub async fn stop(mut self) {
+        self.stop.store(true, Ordering::SeqCst);
+        while self.tasks.join_next().await.is_some() {}
+    }
+}
+
+/// A name no other node and no earlier process of this one has.
+fn worker_name() -> anyhow::Result<String> {
+    let mut nonce = [0; 5];
+    getrandom::fill(&mut nonce).context("failed to draw random bytes")?;
+    Ok(format!(
+        "{}-{}",
+        std::process::id(),
+        data_encoding::HEXLOWER.encode(&nonce)
+    ))
+}
+
+async fn look_at_switch(store: &dyn Store) -> HaltSwitch {
+    store
+        .switches()
+        .await
+        .map(|switches| switches.halt)
+        .map_err(|error| error.to_string())
+}
+
+/// Keeps the switch up to date with the store, which another node may have written to.
+async fn watch_switch(store: Arc<dyn Store>, halt: watch::Sender<HaltSwitch>, stop: Arc<AtomicBool>) {
+    let mut tick = tokio::time::interval(Duration::from_millis(HALT_REFRESH_MS));
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    while !stop.load(Ordering::Relaxed) {
+        tick.tick().await;
+        let seen = look_at_switch(&*store).await;
+        halt.send_if_modified(|known| {
+            let changed = *known != seen;
+            if changed {
+                *known = seen;
+            }
+            changed
+        });
+    }
+}
 
 /// What the command line says differently from the configuration.
 #[derive(Clone, Debug, Default)]

@@ -11,6 +11,7 @@
 
 // floor 0: ground
 pub mod clock;
+pub mod crash;
 pub mod diagnostic;
 pub mod digest;
 pub mod id;
@@ -43,6 +44,7 @@ pub mod run;
 
 // floor 8: edges
 pub mod intake;
+pub mod notify;
 
 // floor 9: surfaces
 pub mod range;

@@ -46,7 +46,7 @@ pub const BRANCH_DEPTH_MAX: usize = 3;
 pub const ASKS_PER_RUN_MAX: usize = 20_000;
 /// Most bytes all asks and tells of one evaluation may carry, so that a script cannot fill the memory with
 /// copies of its finding.
-pub const ASKED_BYTES_PER_RUN_MAX: usize = 64 << 20;
+pub const ASKED_BYTES_PER_RUN_MAX: usize = 32 << 20;
 /// Evaluations that may wait for a thread; more are answered `Busy`.
 pub const SCRIPT_QUEUE_MAX: usize = 4_096;
 /// Largest answer kept for a script, bytes.

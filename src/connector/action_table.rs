@@ -90,7 +90,9 @@ pub(super) fn read(
         return None;
     };
     let title = table.needed_text(page, "title");
-    let class = table.needed_text(page, "class").and_then(|word| class_of(page, &word));
+    let class = table
+        .needed_text(page, "class")
+        .and_then(|word| class_of(page, &word));
     let provides = table.text(page, "provides");
     let provides_span = provides.as_ref().map_or(span.clone(), |text| text.span.clone());
     let provides = provides.and_then(|text| capability(page, &text));
@@ -110,13 +112,17 @@ pub(super) fn read(
     }];
     let resolve = table.text(page, "resolve");
     let capture = table.text(page, "capture");
-    let verify = table.table(page, "verify").and_then(|inner| read_back(page, inner, &mut functions));
+    let verify = table
+        .table(page, "verify")
+        .and_then(|inner| read_back(page, inner, &mut functions));
     let (undo, undo_span) = match table.table(page, "undo") {
         Some(inner) => read_undo(page, namespace, inner),
         None => (None, span.clone()),
     };
     let irreversible = table.flag(page, "irreversible");
-    let args = table.table(page, "args").map_or_else(BTreeMap::new, |inner| read_args(page, inner));
+    let args = table
+        .table(page, "args")
+        .map_or_else(BTreeMap::new, |inner| read_args(page, inner));
     let propagation_ms = table.duration(page, "propagation", PROPAGATION_MS);
     let in_flight_ms = table.duration(page, "in_flight", IN_FLIGHT_MS);
     let not_applied = table.statuses(page, "not_applied");
@@ -256,11 +262,19 @@ fn read_back(
     functions: &mut Vec<FunctionUse>,
 ) -> Option<ReadBack> {
     let read = table.needed_text(page, "read");
-    let in_force: Vec<String> = table.texts(page, "in_force").into_iter().map(|text| text.value).collect();
+    let in_force: Vec<String> = table
+        .texts(page, "in_force")
+        .into_iter()
+        .map(|text| text.value)
+        .collect();
     if in_force.is_empty() {
         table.missing(page, "in_force");
     }
-    let pending = table.texts(page, "pending").into_iter().map(|text| text.value).collect();
+    let pending = table
+        .texts(page, "pending")
+        .into_iter()
+        .map(|text| text.value)
+        .collect();
     let lag_ms = table.duration(page, "lag", LAG_MS);
     table.finish(page);
     let read = read?;

@@ -148,7 +148,11 @@ pub fn bind(
             )),
         };
     }
-    let owners: Vec<Bound> = able.iter().filter(|bound| is_owner(bound, &able, entity)).cloned().collect();
+    let owners: Vec<Bound> = able
+        .iter()
+        .filter(|bound| is_owner(bound, &able, entity))
+        .cloned()
+        .collect();
     // One vendor's action means one account of that vendor; a capability means every system that has the entity.
     if !owners.is_empty() && (is_capability(action.namespace()) || owners.len() == 1) {
         return Ok(owners);
@@ -162,7 +166,10 @@ pub fn bind(
             )),
         };
     }
-    let silent: Vec<&Bound> = able.iter().filter(|bound| bound.instance.when.is_empty()).collect();
+    let silent: Vec<&Bound> = able
+        .iter()
+        .filter(|bound| bound.instance.when.is_empty())
+        .collect();
     match (owners.is_empty(), silent.as_slice()) {
         (true, [only]) => Ok(vec![(*only).clone()]),
         (true, []) => Err(Fault::new(
@@ -181,6 +188,36 @@ pub fn bind(
                 names_of(&able)
             ),
         )),
+    }
+}
+
+/// One vendor action at one named instance, whatever its target: for undoing what that instance did.
+///
+/// # Errors
+///
+/// `unbound` where the instance or the action is not there.
+pub fn bind_at(
+    catalog: &Catalog,
+    instances: &Instances,
+    instance: &str,
+    action: &ActionName,
+) -> Result<Bound, Fault> {
+    let unbound = |message: String| Fault::new("unbound", message);
+    let found = instances.named(instance).ok_or_else(|| {
+        unbound(format!(
+            "the connector instance `{instance}` is not configured here: add `[connectors.{instance}]`"
+        ))
+    })?;
+    match catalog.action(action) {
+        Some((connector, spec)) if connector.manifest.name == found.connector => Ok(Bound {
+            spec: overridden(spec, &found.overrides),
+            connector: connector.clone(),
+            instance: found.clone(),
+        }),
+        _ => Err(unbound(format!(
+            "`{}`, which `{instance}` uses, has no `{action}`",
+            found.connector
+        ))),
     }
 }
 
@@ -234,7 +271,11 @@ fn overridden(spec: &ActionSpec, overrides: &Overrides) -> ActionSpec {
 fn is_owner(bound: &Bound, able: &[Bound], entity: Option<&Entity>) -> bool {
     let Some(entity) = entity else { return false };
     let instance = &bound.instance;
-    let alone = able.iter().filter(|other| other.instance.connector == instance.connector).count() == 1;
+    let alone = able
+        .iter()
+        .filter(|other| other.instance.connector == instance.connector)
+        .count()
+        == 1;
     instance.when.iter().any(|condition| condition.owns(entity))
         || entity.ids.contains_key(&instance.name)
         || (alone && entity.ids.contains_key(&instance.connector))
@@ -249,23 +290,34 @@ fn decided<'a>(instances: &'a Instances, action: &ActionName) -> Option<&'a str>
 }
 
 fn names_of(able: &[Bound]) -> String {
-    able.iter().map(|bound| format!("`{}`", bound.instance.name)).collect::<Vec<_>>().join(", ")
+    able.iter()
+        .map(|bound| format!("`{}`", bound.instance.name))
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
-fn nobody(
-    catalog: &Catalog,
-    instances: &Instances,
-    action: &ActionName,
-    entity: Option<&Entity>,
-) -> Fault {
+fn nobody(catalog: &Catalog, instances: &Instances, action: &ActionName, entity: Option<&Entity>) -> Fault {
     let connectors: Vec<String> = if is_capability(action.namespace()) {
-        catalog.providers(action).map(|(connector, _)| connector.manifest.name.clone()).collect()
+        catalog
+            .providers(action)
+            .map(|(connector, _)| connector.manifest.name.clone())
+            .collect()
     } else {
-        catalog.action(action).map(|(connector, _)| connector.manifest.name.clone()).into_iter().collect()
+        catalog
+            .action(action)
+            .map(|(connector, _)| connector.manifest.name.clone())
+            .into_iter()
+            .collect()
     };
-    let listed = connectors.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
-    let configured =
-        instances.all.iter().any(|instance| connectors.contains(&instance.connector));
+    let listed = connectors
+        .iter()
+        .map(|name| format!("`{name}`"))
+        .collect::<Vec<_>>()
+        .join(", ");
+    let configured = instances
+        .all
+        .iter()
+        .any(|instance| connectors.contains(&instance.connector));
     let message = if connectors.is_empty() {
         format!("no connector provides `{action}`")
     } else if configured {

@@ -9,13 +9,13 @@ use std::sync::Arc;
 use include_dir::{Dir, include_dir};
 
 use super::action_table::is_capability;
-use super::words::vocabulary;
 use super::manifest::Manifest;
+use super::words::vocabulary;
 use crate::action::{ActionName, ActionSpec};
 use crate::diagnostic::Diagnostic;
 use crate::digest::Digest;
 use crate::limits::SCRIPT_BYTES_MAX;
-use crate::script::{self, Program, Word};
+use crate::script::{self, Program, Vocabulary, Word};
 
 static EMBEDDED: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/connectors");
 
@@ -55,22 +55,34 @@ impl Connector {
         let mut script = |name: &'static str, needed: bool| match files.get(name) {
             Some(text) if needed => Some(Program::new(path(name), text.as_str())),
             None if needed => {
-                mistakes.push(missing(path(name), "the manifest needs a script that is not there"));
+                mistakes.push(missing(
+                    path(name),
+                    "the manifest needs a script that is not there",
+                ));
                 None
             }
             _ => None,
         };
         let actions = script(ACTIONS, !manifest.actions.is_empty());
-        let source = script(SOURCE, manifest.source.as_ref().is_some_and(|source| source.script));
+        let source = script(
+            SOURCE,
+            manifest.source.as_ref().is_some_and(|source| source.script),
+        );
         if let Some(program) = &actions {
             mistakes.extend(disagreements(&manifest, program, &path(MANIFEST), text));
+        }
+        if let Some(program) = &source {
+            mistakes.extend(cannot_normalise(program));
         }
         if let Some(folder) = origin.rsplit(['/', '\\']).next()
             && folder != manifest.name
         {
             mistakes.push(Diagnostic::whole_file(
                 "C005",
-                format!("the connector is named `{}` and its folder `{folder}`", manifest.name),
+                format!(
+                    "the connector is named `{}` and its folder `{folder}`",
+                    manifest.name
+                ),
                 path(MANIFEST),
                 "give both the same name",
             ));
@@ -132,7 +144,7 @@ impl Catalog {
         if let Some(dir) = override_dir {
             match own_folders(dir) {
                 Ok(own) => folders.extend(own),
-                Err(mistake) => mistakes.push(mistake),
+                Err(mistake) => mistakes.push(*mistake),
             }
         }
         let mut connectors = Vec::new();
@@ -196,7 +208,10 @@ impl Catalog {
         for connector in self.connectors.values() {
             for spec in &connector.manifest.actions {
                 let arity = arity(spec);
-                words.insert(spec.name.to_string(), Word::ask(spec.name.to_string(), arity.clone(), &spec.title));
+                words.insert(
+                    spec.name.to_string(),
+                    Word::ask(spec.name.to_string(), arity.clone(), &spec.title),
+                );
                 let Some(capability) = &spec.provides else {
                     continue;
                 };
@@ -228,9 +243,19 @@ fn disagreements(manifest: &Manifest, program: &Program, file: &str, text: &str)
         Err(found) => return found,
     };
     let mut mistakes = Vec::new();
+    let mut named: Vec<(&str, usize)> = Vec::new();
     for needed in &manifest.functions {
-        let arities: Vec<usize> =
-            facts.functions.iter().filter(|(name, _)| *name == needed.name).map(|(_, n)| *n).collect();
+        // Many actions share a function; one that is missing is said once.
+        if named.contains(&(needed.name.as_str(), needed.arity)) {
+            continue;
+        }
+        named.push((&needed.name, needed.arity));
+        let arities: Vec<usize> = facts
+            .functions
+            .iter()
+            .filter(|(name, _)| *name == needed.name)
+            .map(|(_, n)| *n)
+            .collect();
         if arities.contains(&needed.arity) {
             continue;
         }
@@ -241,13 +266,40 @@ fn disagreements(manifest: &Manifest, program: &Program, file: &str, text: &str)
             )
         } else {
             (
-                format!("`{}` in `{ACTIONS}` does not take {} arguments", needed.name, needed.arity),
+                format!(
+                    "`{}` in `{ACTIONS}` does not take {} arguments",
+                    needed.name, needed.arity
+                ),
                 format!("it {}", needed.purpose),
             )
         };
-        mistakes.push(Diagnostic::error("C016", message, file, text, needed.span.clone(), help));
+        mistakes.push(Diagnostic::error(
+            "C016",
+            message,
+            file,
+            text,
+            needed.span.clone(),
+            help,
+        ));
     }
     mistakes
+}
+
+/// What keeps a sender's script from being called: it asks nobody, and has `normalise(raw, headers)`.
+fn cannot_normalise(program: &Program) -> Vec<Diagnostic> {
+    let Ok(no_words) = Vocabulary::new([]) else {
+        return Vec::new();
+    };
+    match script::check(program, &no_words, &[]) {
+        Err(found) => found,
+        Ok(facts) if facts.functions.contains(&("normalise".to_owned(), 2)) => Vec::new(),
+        Ok(_) => vec![Diagnostic::whole_file(
+            "C016",
+            format!("`{SOURCE}` has no function `normalise` of two arguments"),
+            program.name(),
+            "add `fn normalise(raw, headers)`, which returns a finding or a list of findings",
+        )],
+    }
 }
 
 fn embedded_files(dir: &Dir<'_>, root: &Path, files: &mut BTreeMap<String, String>) {
@@ -263,15 +315,15 @@ fn embedded_files(dir: &Dir<'_>, root: &Path, files: &mut BTreeMap<String, Strin
 
 type Folders = BTreeMap<String, (String, BTreeMap<String, String>)>;
 
-fn own_folders(dir: &Path) -> Result<Folders, Diagnostic> {
+fn own_folders(dir: &Path) -> Result<Folders, Box<Diagnostic>> {
     let mut folders = Folders::new();
     let unreadable = |path: &Path, why: &dyn std::fmt::Display| {
-        Diagnostic::whole_file(
+        Box::new(Diagnostic::whole_file(
             "C017",
             format!("cannot be read: {why}"),
             path.display().to_string(),
             "check that the folder exists and that cordon may read it",
-        )
+        ))
     };
     for entry in fs::read_dir(dir).map_err(|error| unreadable(dir, &error))? {
         let entry = entry.map_err(|error| unreadable(dir, &error))?;
@@ -295,7 +347,9 @@ fn own_files(
 ) -> Result<(), String> {
     for entry in fs::read_dir(dir).map_err(|error| error.to_string())? {
         let path = entry.map_err(|error| error.to_string())?.path();
-        let name = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+        let name = path
+            .file_name()
+            .map_or_else(String::new, |name| name.to_string_lossy().into_owned());
         if name.starts_with('.') {
             continue;
         }
@@ -306,7 +360,11 @@ fn own_files(
             continue;
         }
         let length = fs::metadata(&path).map_err(|error| error.to_string())?.len();
-        let most = if name.ends_with(".rhai") { SCRIPT_BYTES_MAX as u64 } else { FILE_BYTES_MAX };
+        let most = if name.ends_with(".rhai") {
+            SCRIPT_BYTES_MAX as u64
+        } else {
+            FILE_BYTES_MAX
+        };
         if length > most {
             return Err(format!("`{name}` is longer than {most} bytes"));
         }

@@ -120,7 +120,10 @@ impl Client {
         request = match outgoing.body {
             Body::Empty => request,
             Body::Json(text) => request
-                .header(reqwest::header::CONTENT_TYPE, HeaderValue::from_static("application/json"))
+                .header(
+                    reqwest::header::CONTENT_TYPE,
+                    HeaderValue::from_static("application/json"),
+                )
                 .body(text),
             Body::Form(fields) => request.form(&fields),
         };
@@ -153,7 +156,9 @@ fn build(changes: bool, named: bool) -> Result<reqwest::Client, reqwest::Error> 
         .no_proxy()
         .referer(false)
         .connect_timeout(Duration::from_millis(VENDOR_CONNECT_MS))
-        .dns_resolver(Resolver { may_be_private: named });
+        .dns_resolver(Resolver {
+            may_be_private: named,
+        });
     if changes {
         builder.pool_max_idle_per_host(0).http1_only().build()
     } else {
@@ -221,13 +226,19 @@ fn broken(error: &reqwest::Error) -> Broken {
     } else if error.is_connect() && error.is_timeout() {
         ("unreachable", "the host did not answer in time when connecting")
     } else if error.is_connect() {
-        ("unreachable", "the host cannot be connected to, or its certificate is not trusted")
+        (
+            "unreachable",
+            "the host cannot be connected to, or its certificate is not trusted",
+        )
     } else if error.is_timeout() {
         ("timeout", "no answer in time")
     } else if error.is_builder() {
         ("bad-request", "the request cannot be written")
     } else {
-        ("connection-lost", "the connection broke before the answer was complete")
+        (
+            "connection-lost",
+            "the connection broke before the answer was complete",
+        )
     };
     Broken {
         code,

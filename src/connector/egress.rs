@@ -43,12 +43,16 @@ impl HostPattern {
                 && label.len() <= 63
                 && !label.starts_with('-')
                 && !label.ends_with('-')
-                && label.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
+                && label
+                    .chars()
+                    .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
         };
         let labels = name.split('.').count();
         // The URL standard reads a host whose last label is a number as an address.
-        let ends_in_number =
-            name.rsplit('.').next().is_some_and(|last| last.starts_with(|c: char| c.is_ascii_digit()));
+        let ends_in_number = name
+            .rsplit('.')
+            .next()
+            .is_some_and(|last| last.starts_with(|c: char| c.is_ascii_digit()));
         if labels < 2 || ends_in_number || !name.split('.').all(is_label) {
             return Err(NotAHost);
         }
@@ -114,8 +118,11 @@ impl Egress {
             check_path(place)?;
             return self.at_base(place);
         }
-        let url = Url::parse(place)
-            .map_err(|_| Refused(format!("`{place}` is neither a path that begins with `/` nor a URL")))?;
+        let url = Url::parse(place).map_err(|_| {
+            Refused(format!(
+                "`{place}` is neither a path that begins with `/` nor a URL"
+            ))
+        })?;
         self.check(&url)?;
         if url.query().is_some() || url.fragment().is_some() {
             return Err(Refused("write the query as `query`, not in the URL".into()));
@@ -159,12 +166,16 @@ impl Egress {
             return Err(Refused(format!("the URL for `{shown}` carries a user name")));
         }
         if url.port().is_some() {
-            return Err(Refused(format!("`{shown}` would be reached on another port than 443")));
+            return Err(Refused(format!(
+                "`{shown}` would be reached on another port than 443"
+            )));
         }
         match url.host() {
             Some(Host::Domain(host)) if self.hosts.iter().any(|pattern| pattern.matches(host)) => Ok(()),
             Some(Host::Domain(host)) => Err(Refused(format!("`{host}` is not a host of this connector"))),
-            _ => Err(Refused(format!("`{shown}` is an address, not a host of this connector"))),
+            _ => Err(Refused(format!(
+                "`{shown}` is an address, not a host of this connector"
+            ))),
         }
     }
 }
@@ -177,7 +188,9 @@ pub fn check_path(path: &str) -> Result<(), Refused> {
         || path.starts_with("//")
         || path.contains(['?', '#', '\\'])
         || path.chars().any(|c| c.is_control() || c.is_whitespace())
-        || ["%2e%2e", "%00", "%0a", "%0d", "%5c"].iter().any(|bad| lower.contains(bad))
+        || ["%2e%2e", "%00", "%0a", "%0d", "%5c"]
+            .iter()
+            .any(|bad| lower.contains(bad))
         || path.split('/').any(|segment| {
             let segment = segment.to_ascii_lowercase().replace("%2e", ".");
             segment == ".." || segment == "."
@@ -199,7 +212,9 @@ pub fn check_base_url(url: &Url) -> Result<(), Refused> {
         ));
     }
     if url.query().is_some() || url.fragment().is_some() {
-        return Err(Refused("`base_url` has a query or a fragment: end it at the path".into()));
+        return Err(Refused(
+            "`base_url` has a query or a fragment: end it at the path".into(),
+        ));
     }
     let address = match url.host() {
         Some(Host::Ipv4(ip)) => Some(IpAddr::V4(ip)),

@@ -84,10 +84,16 @@ fn only_the_manifests_hosts_are_reached() {
 #[test]
 fn a_path_goes_to_the_first_host_or_to_the_base_url() {
     let manifest = Egress::new(&hosts(), None);
-    assert_eq!(manifest.url("/v1/x").unwrap().as_str(), "https://api.example.com/v1/x");
+    assert_eq!(
+        manifest.url("/v1/x").unwrap().as_str(),
+        "https://api.example.com/v1/x"
+    );
     let base = Url::parse("https://10.1.2.3:8443/edr/").unwrap();
     let named = Egress::new(&hosts(), Some(&base));
-    assert_eq!(named.url("/v1/x").unwrap().as_str(), "https://10.1.2.3:8443/edr/v1/x");
+    assert_eq!(
+        named.url("/v1/x").unwrap().as_str(),
+        "https://10.1.2.3:8443/edr/v1/x"
+    );
     assert_eq!(
         named.url("https://a.eu.example.com/v1/x").unwrap().as_str(),
         "https://10.1.2.3:8443/edr/v1/x"

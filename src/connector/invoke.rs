@@ -67,11 +67,17 @@ impl Invoker {
             requests: Vec::new(),
         };
         if !entity.is_real() {
-            return none(Fault::new("target-not-found", format!("{} is a placeholder", entity.label())));
+            return none(Fault::new(
+                "target-not-found",
+                format!("`{}` is not a name that could mean one thing", entity.name),
+            ));
         }
         if !bound.spec.targets.contains(&entity.kind) {
-            let message =
-                format!("`{}` takes no {}", bound.spec.name, entity.kind.word().replace('_', " "));
+            let message = format!(
+                "`{}` takes no {}",
+                bound.spec.name,
+                entity.kind.word().replace('_', " ")
+            );
             return none(Fault::new("target-not-found", message));
         }
         let known = bound.known_id(entity).filter(|id| !is_placeholder(id));
@@ -103,7 +109,9 @@ impl Invoker {
     /// Reads a target's state with one of the connector's functions, which may change nothing.
     pub async fn read(&self, bound: &Bound, function: &str, target: &Target) -> Looked<Reading> {
         let mut attempt = Attempt::new(self, bound, false);
-        let ended = self.drive(&mut attempt, bound, function, vec![target_value(target)]).await;
+        let ended = self
+            .drive(&mut attempt, bound, function, vec![target_value(target)])
+            .await;
         let result = match ended {
             Ended::Returned(value) => reading(function, value),
             other => Err(failed(other)),
@@ -137,7 +145,9 @@ impl Invoker {
         given.insert(KEY_ARGUMENT.into(), idempotency_key.into());
         let arguments = vec![target.map_or(Value::Null, target_value), Value::Object(given)];
         let mut attempt = Attempt::new(self, bound, class != Class::Read);
-        let ended = self.drive(&mut attempt, bound, bound.spec.name.verb(), arguments).await;
+        let ended = self
+            .drive(&mut attempt, bound, bound.spec.name.verb(), arguments)
+            .await;
         Acted {
             outcome: settle(ended, attempt.change, class),
             requests: attempt.requests,
@@ -194,7 +204,8 @@ impl Invoker {
         };
         job.answers = Arc::new(answers.clone());
         let (reply, answer) = tokio::sync::oneshot::channel();
-        self.evaluators.evaluate(job, Box::new(move |advance| drop(reply.send(advance))));
+        self.evaluators
+            .evaluate(job, Box::new(move |advance| drop(reply.send(advance))));
         answer.await.unwrap_or(Advance::Interrupted {
             why: crate::script::Interrupted::Stopped,
         })
@@ -202,7 +213,10 @@ impl Invoker {
 }
 
 fn defect(message: String) -> Ended {
-    Ended::Stopped(Stop::NotDone(Fault::new("connector-script", message), Retry::Never))
+    Ended::Stopped(Stop::NotDone(
+        Fault::new("connector-script", message),
+        Retry::Never,
+    ))
 }
 
 /// Why an action cannot be attempted like this: an empty target acts on the whole estate at some vendors.
@@ -210,27 +224,46 @@ fn unfit(bound: &Bound, target: Option<&Target>, args: &Map<String, Value>) -> O
     let spec = &bound.spec;
     match target {
         Some(target) if target.id.trim().is_empty() => {
-            return Some(Fault::new("target-not-found", format!("`{}` was given a target without an id", spec.name)));
+            return Some(Fault::new(
+                "target-not-found",
+                format!("`{}` was given a target without an id", spec.name),
+            ));
         }
         Some(target) if target.instance != bound.instance.name => {
             return Some(Fault::new(
                 "target-not-found",
-                format!("{} is known to `{}`, not to `{}`", target.label(), target.instance, bound.instance.name),
+                format!(
+                    "{} is known to `{}`, not to `{}`",
+                    target.label(),
+                    target.instance,
+                    bound.instance.name
+                ),
             ));
         }
         None if !spec.targets.is_empty() => {
-            return Some(Fault::new("target-not-found", format!("`{}` needs a target", spec.name)));
+            return Some(Fault::new(
+                "target-not-found",
+                format!("`{}` needs a target", spec.name),
+            ));
         }
         _ => {}
     }
     if let Some(unknown) = args.keys().find(|name| !spec.args.contains_key(*name)) {
-        return Some(Fault::new("bad-argument", format!("`{}` has no argument `{unknown}`", spec.name)));
+        return Some(Fault::new(
+            "bad-argument",
+            format!("`{}` has no argument `{unknown}`", spec.name),
+        ));
     }
     let missing = spec
         .args
         .iter()
         .find(|(name, required)| **required && args.get(*name).is_none_or(Value::is_null));
-    missing.map(|(name, _)| Fault::new("bad-argument", format!("`{}` needs the argument `{name}`", spec.name)))
+    missing.map(|(name, _)| {
+        Fault::new(
+            "bad-argument",
+            format!("`{}` needs the argument `{name}`", spec.name),
+        )
+    })
 }
 
 fn target_value(target: &Target) -> Value {
@@ -276,7 +309,11 @@ fn one_target(
     };
     let candidate = match candidates.as_slice() {
         [] => {
-            return fault("target-not-found", format!("`{here}` knows no {}", entity.label()), Value::Null);
+            return fault(
+                "target-not-found",
+                format!("`{here}` knows no {}", entity.label()),
+                Value::Null,
+            );
         }
         [one] => one,
         several => {
@@ -288,7 +325,11 @@ fn one_target(
             return fault("ambiguous-target", message, json!({ "candidates": several }));
         }
     };
-    let id = candidate.get("id").and_then(Value::as_str).unwrap_or_default().trim();
+    let id = candidate
+        .get("id")
+        .and_then(Value::as_str)
+        .unwrap_or_default()
+        .trim();
     if is_placeholder(id) {
         let message = format!("`{here}` answered for {} without an id", entity.label());
         return fault("target-not-found", message, Value::Null);
@@ -297,9 +338,16 @@ fn one_target(
         && known.trim() != id
     {
         let message = format!("`{here}` answered with another id than the one it was asked for");
-        return fault("ambiguous-target", message, json!({ "asked": known, "answered": id }));
+        return fault(
+            "ambiguous-target",
+            message,
+            json!({ "asked": known, "answered": id }),
+        );
     }
-    let name = candidate.get("name").and_then(Value::as_str).unwrap_or(&entity.name);
+    let name = candidate
+        .get("name")
+        .and_then(Value::as_str)
+        .unwrap_or(&entity.name);
     let aliases = candidate.get("aliases").and_then(Value::as_array);
     Ok(Target {
         instance: here.clone(),
@@ -315,4 +363,3 @@ fn one_target(
             .collect(),
     })
 }
-

@@ -132,17 +132,9 @@ pub struct SourceSpec {
 }
 
 impl SourceSpec {
-    /// Ways a sender can authenticate a delivery.
-    pub const AUTH_KINDS: [&'static str; 8] = [
-        "standard-webhooks",
-        "hmac",
-        "ed25519",
-        "bearer",
-        "basic",
-        "header",
-        "query",
-        "none",
-    ];
+    /// Ways a sender can authenticate a delivery: those that intake can verify.
+    pub const AUTH_KINDS: [&'static str; 6] =
+        ["standard-webhooks", "hmac", "bearer", "basic", "header", "none"];
 }
 
 /// What tells one delivery of a sender from another.
@@ -173,7 +165,11 @@ impl Manifest {
         let manifest = read(&mut page, Table::root(root.get_ref()));
         match manifest {
             Some(manifest) if page.mistakes.is_empty() => Ok(manifest),
-            _ => Err(page.mistakes),
+            _ => {
+                page.mistakes
+                    .sort_by_key(|mistake| (mistake.line, mistake.column));
+                Err(page.mistakes)
+            }
         }
     }
 }
@@ -269,12 +265,18 @@ fn read_auth(page: &mut Page<'_>, mut table: Table<'_, '_>) -> Option<AuthSpec> 
         "basic" => Some(AuthSpec::Basic),
         "header" => table.needed_text(page, "header").map(|name| AuthSpec::Header {
             name: name.value.to_ascii_lowercase(),
-            prefix: table.text(page, "prefix").map_or(String::new(), |text| text.value),
+            prefix: table
+                .text(page, "prefix")
+                .map_or(String::new(), |text| text.value),
         }),
         "oauth2" => {
             let path = table.needed_text(page, "token_path");
             let scope = table.text(page, "scope").map(|text| text.value);
-            let optional = table.texts(page, "optional").into_iter().map(|text| text.value).collect();
+            let optional = table
+                .texts(page, "optional")
+                .into_iter()
+                .map(|text| text.value)
+                .collect();
             if let Some(path) = &path {
                 check_path(page, &path.value, path.span.clone());
             }

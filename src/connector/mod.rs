@@ -18,10 +18,13 @@ mod throttle;
 mod transport;
 mod words;
 
-pub use bind::{Bound, Instance, Instances, Overrides, Owns, bind};
+pub use bind::{Bound, Instance, Instances, Overrides, Owns, bind, bind_at};
 pub use catalog::{Catalog, Connector};
 pub use client::NoClient;
 pub use egress::{HostPattern, Refused, check_base_url};
 pub use invoke::{Acted, Invoker, Looked};
 pub use manifest::{AuthSpec, DeliveryId, HttpSpec, Limits, Manifest, SourceSpec};
 pub use words::vocabulary;
+
+#[cfg(test)]
+mod tests;

@@ -78,7 +78,7 @@ impl<'t, 'i> Table<'t, 'i> {
         page.mistake(
             "C004",
             span,
-            format!("`{key}` is {} and should be {wanted}", found.type_str()),
+            format!("`{key}` is {} and should be {wanted}", kind(found)),
             format!("write {wanted} for `{key}`"),
         );
     }
@@ -231,11 +231,7 @@ impl<'t, 'i> Table<'t, 'i> {
     }
 
     /// The tables inside the table `key`, by name: `[actions.NAME]`.
-    pub(super) fn tables(
-        &mut self,
-        page: &mut Page<'_>,
-        key: &'static str,
-    ) -> Vec<(String, Table<'t, 'i>)> {
+    pub(super) fn tables(&mut self, page: &mut Page<'_>, key: &'static str) -> Vec<(String, Table<'t, 'i>)> {
         let Some(outer) = self.table(page, key) else {
             return Vec::new();
         };
@@ -306,4 +302,16 @@ pub(super) fn listed<T: AsRef<str>>(words: &[T]) -> String {
         .map(|word| format!("`{}`", word.as_ref()))
         .collect::<Vec<_>>()
         .join(", ")
+}
+
+/// The kind of a value, with its article.
+fn kind(value: &DeValue<'_>) -> &'static str {
+    match value {
+        DeValue::String(_) => "a text",
+        DeValue::Integer(_) | DeValue::Float(_) => "a number",
+        DeValue::Boolean(_) => "a flag",
+        DeValue::Datetime(_) => "a date",
+        DeValue::Array(_) => "a list",
+        DeValue::Table(_) => "a table",
+    }
 }

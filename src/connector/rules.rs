@@ -19,7 +19,11 @@ pub(super) fn check(page: &mut Page<'_>, tables: &[ActionTable]) {
 
 fn undo_or_irreversible(page: &mut Page<'_>, table: &ActionTable) {
     let verb = table.spec.name.verb();
-    match (table.spec.changes(), table.spec.undo.is_some(), table.irreversible) {
+    match (
+        table.spec.changes(),
+        table.spec.undo.is_some(),
+        table.irreversible,
+    ) {
         (true, false, false) => page.mistake(
             "C012",
             table.span.clone(),
@@ -87,7 +91,11 @@ fn undone_by(page: &mut Page<'_>, table: &ActionTable, tables: &[ActionTable]) {
         page.mistake(
             "C014",
             span(),
-            format!("`{}` is undone by `{}`, which is no action here", table.spec.name.verb(), undo.action),
+            format!(
+                "`{}` is undone by `{}`, which is no action here",
+                table.spec.name.verb(),
+                undo.action
+            ),
             help,
         );
         return;
@@ -118,7 +126,10 @@ fn undone_by(page: &mut Page<'_>, table: &ActionTable, tables: &[ActionTable]) {
                 "C014",
                 span(),
                 format!("`{}` takes no argument `{argument}`", undo.action.verb()),
-                format!("add it to `[actions.{}.args]`, or take it away here", undo.action.verb()),
+                format!(
+                    "add it to `[actions.{}.args]`, or take it away here",
+                    undo.action.verb()
+                ),
             );
         }
     }
@@ -130,7 +141,11 @@ fn provided_once(page: &mut Page<'_>, table: &ActionTable, before: &[ActionTable
     };
     let twin = before.iter().find(|other| {
         other.spec.provides.as_ref() == Some(capability)
-            && (other.spec.targets.iter().any(|kind| table.spec.targets.contains(kind))
+            && (other
+                .spec
+                .targets
+                .iter()
+                .any(|kind| table.spec.targets.contains(kind))
                 || (other.spec.targets.is_empty() && table.spec.targets.is_empty()))
     });
     if let Some(twin) = twin {

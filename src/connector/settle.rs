@@ -63,19 +63,30 @@ pub(super) fn failed(ended: Ended) -> (Fault, Retry) {
         Ended::Stopped(Stop::Unknown(fault)) => (fault, Retry::Backoff),
         Ended::Threw(failure) => (thrown(failure), Retry::Never),
         Ended::Interrupted(Interrupted::Deadline) => (
-            Fault::new("connector-script", "the connector's script took longer than it may"),
+            Fault::new(
+                "connector-script",
+                "the connector's script took longer than it may",
+            ),
             Retry::Backoff,
         ),
-        Ended::Interrupted(Interrupted::Stopped | Interrupted::Busy) => {
-            (Fault::new("interrupted", "the attempt was cut off on our side"), Retry::Backoff)
-        }
+        Ended::Interrupted(Interrupted::Stopped | Interrupted::Busy) => (
+            Fault::new("interrupted", "the attempt was cut off on our side"),
+            Retry::Backoff,
+        ),
         Ended::Diverged => (
-            Fault::new("connector-script", "the connector's script does not repeat itself"),
+            Fault::new(
+                "connector-script",
+                "the connector's script does not repeat itself",
+            ),
             Retry::Never,
         ),
-        Ended::Returned(_) => {
-            (Fault::new("connector-script", "the connector's script returned what it should not"), Retry::Never)
-        }
+        Ended::Returned(_) => (
+            Fault::new(
+                "connector-script",
+                "the connector's script returned what it should not",
+            ),
+            Retry::Never,
+        ),
     }
 }
 
@@ -89,13 +100,21 @@ fn thrown(failure: Failure) -> Fault {
             data: failure.data,
         };
     }
-    let place = failure.at.map_or(String::new(), |at| format!(" (line {})", at.line));
+    let place = failure
+        .at
+        .map_or(String::new(), |at| format!(" (line {})", at.line));
     Fault::new("connector-script", format!("{}{place}", failure.message))
 }
 
 fn returned(value: Value, change: Change, class: Class) -> Result<Outcome, Fault> {
     let is = |key: &str| value.get(key) == Some(&Value::Bool(true));
-    let text = |key: &str| value.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let text = |key: &str| {
+        value
+            .get(key)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned()
+    };
     match (is("done"), is("not_done")) {
         (true, false) => {
             let how = match (class, change, is("already")) {
@@ -105,7 +124,9 @@ fn returned(value: Value, change: Change, class: Class) -> Result<Outcome, Fault
                     return Err(defect("says done and has sent nothing".into()));
                 }
                 (_, Change::Refused(status), false) => {
-                    return Err(defect(format!("says done although the vendor refused with status {status}")));
+                    return Err(defect(format!(
+                        "says done although the vendor refused with status {status}"
+                    )));
                 }
             };
             let result = value.get("result").cloned().unwrap_or(Value::Null);
@@ -113,19 +134,30 @@ fn returned(value: Value, change: Change, class: Class) -> Result<Outcome, Fault
                 return Ok(Outcome::Done { how, result });
             }
             if class == Class::Read {
-                return Err(Fault::new("too-large", format!("the result is longer than {ANSWER_BYTES_MAX} bytes")));
+                return Err(Fault::new(
+                    "too-large",
+                    format!("the result is longer than {ANSWER_BYTES_MAX} bytes"),
+                ));
             }
             let result = serde_json::json!({ "left_out": "the result was too long to keep" });
             Ok(Outcome::Done { how, result })
         }
         (false, true) => {
-            let code = if text("code").is_empty() { "refused".to_owned() } else { text("code") };
+            let code = if text("code").is_empty() {
+                "refused".to_owned()
+            } else {
+                text("code")
+            };
             let message = if text("message").is_empty() {
                 "the vendor did not do it".to_owned()
             } else {
                 text("message")
             };
-            let retry = if text("retry") == "backoff" { Retry::Backoff } else { Retry::Never };
+            let retry = if text("retry") == "backoff" {
+                Retry::Backoff
+            } else {
+                Retry::Never
+            };
             let data = value.get("data").cloned().unwrap_or(Value::Null);
             Ok(Outcome::NotDone {
                 fault: Fault { code, message, data },
@@ -173,34 +205,75 @@ mod tests {
         let stopped = || Ended::Stopped(Stop::NotDone(Fault::new("vendor-error", "m"), Retry::Backoff));
         let cases = [
             (Ended::Returned(json!({"done": true})), "done Acted"),
-            (Ended::Returned(json!({"done": true, "already": true})), "done Acted"),
+            (
+                Ended::Returned(json!({"done": true, "already": true})),
+                "done Acted",
+            ),
             (not_done(), "not done Never no-op"),
             (Ended::Returned(json!({})), "unknown connector-script"),
             (Ended::Returned(json!(null)), "unknown connector-script"),
-            (Ended::Returned(json!({"done": true, "not_done": true})), "unknown connector-script"),
+            (
+                Ended::Returned(json!({"done": true, "not_done": true})),
+                "unknown connector-script",
+            ),
             (threw("odd"), "unknown odd"),
             (threw("limit"), "unknown connector-script"),
             (stopped(), "unknown vendor-error"),
-            (Ended::Interrupted(Interrupted::Deadline), "unknown connector-script"),
+            (
+                Ended::Interrupted(Interrupted::Deadline),
+                "unknown connector-script",
+            ),
             (Ended::Diverged, "unknown connector-script"),
         ];
         for (ended, expected) in cases {
             let shown = format!("{ended:?}");
-            assert_eq!(word(&settle(ended, Change::Accepted, Class::Set)), expected, "{shown}");
+            assert_eq!(
+                word(&settle(ended, Change::Accepted, Class::Set)),
+                expected,
+                "{shown}"
+            );
         }
     }
 
     #[test]
     fn what_was_not_accepted_did_not_happen() {
         let cases = [
-            (Ended::Returned(json!({"done": true})), Change::Unsent, "not done Never connector-script"),
-            (Ended::Returned(json!({"done": true})), Change::Refused(409), "not done Never connector-script"),
-            (Ended::Returned(json!({"done": true, "already": true})), Change::Refused(409), "done AlreadySo"),
-            (Ended::Returned(json!({"done": true, "already": true})), Change::Unsent, "done AlreadySo"),
-            (Ended::Returned(json!({"not_done": true, "retry": "backoff"})), Change::Unsent, "not done Backoff refused"),
-            (threw("host-busy"), Change::Refused(409), "not done Never host-busy"),
+            (
+                Ended::Returned(json!({"done": true})),
+                Change::Unsent,
+                "not done Never connector-script",
+            ),
+            (
+                Ended::Returned(json!({"done": true})),
+                Change::Refused(409),
+                "not done Never connector-script",
+            ),
+            (
+                Ended::Returned(json!({"done": true, "already": true})),
+                Change::Refused(409),
+                "done AlreadySo",
+            ),
+            (
+                Ended::Returned(json!({"done": true, "already": true})),
+                Change::Unsent,
+                "done AlreadySo",
+            ),
+            (
+                Ended::Returned(json!({"not_done": true, "retry": "backoff"})),
+                Change::Unsent,
+                "not done Backoff refused",
+            ),
+            (
+                threw("host-busy"),
+                Change::Refused(409),
+                "not done Never host-busy",
+            ),
             (threw("script"), Change::Unsent, "not done Never connector-script"),
-            (Ended::Interrupted(Interrupted::Busy), Change::Unsent, "not done Backoff interrupted"),
+            (
+                Ended::Interrupted(Interrupted::Busy),
+                Change::Unsent,
+                "not done Backoff interrupted",
+            ),
         ];
         for (ended, change, expected) in cases {
             let shown = format!("{ended:?} {change:?}");

@@ -47,7 +47,10 @@ impl Throttle {
 
 /// The fault of an instance that is left alone.
 pub(super) fn rate_limited(instance: &str) -> Fault {
-    Fault::new("rate-limited", format!("`{instance}` takes no more requests for now"))
+    Fault::new(
+        "rate-limited",
+        format!("`{instance}` takes no more requests for now"),
+    )
 }
 
 /// What an answer says of when to come back.
@@ -66,7 +69,9 @@ impl RetryHeaders<'_> {
             if let Ok(seconds) = text.parse::<u64>() {
                 return Some(seconds.saturating_mul(1_000));
             }
-            let date = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(text).ok()?;
+            let date = jiff::fmt::rfc2822::DateTimeParser::new()
+                .parse_timestamp(text)
+                .ok()?;
             Some(Time(date.as_millisecond()).since_ms(now))
         });
         standard.or_else(|| {
@@ -107,7 +112,10 @@ mod tests {
     fn one_answer_pauses_everyone_at_that_instance_and_nobody_elsewhere() {
         let throttle = Throttle::default();
         let (fault, retry) = throttle.too_many("edr", headers(Some("3"), None), NOW);
-        assert_eq!((fault.code.as_str(), retry), ("rate-limited", Retry::AfterMs(3_000)));
+        assert_eq!(
+            (fault.code.as_str(), retry),
+            ("rate-limited", Retry::AfterMs(3_000))
+        );
         assert_eq!(throttle.pause_ms("edr", NOW.plus_ms(1_000)), 2_000);
         assert_eq!(throttle.pause_ms("edr", NOW.plus_ms(3_000)), 0);
         assert_eq!(throttle.pause_ms("okta", NOW), 0);

@@ -62,13 +62,25 @@ impl<'a> Attempt<'a> {
     fn admit(&self, call: &Call) -> Result<bool, Stop> {
         let only_reads = call.method == Method::GET
             || (call.method == Method::POST
-                && self.bound.connector.manifest.http.reads.iter().any(|path| path == call.path()));
+                && self
+                    .bound
+                    .connector
+                    .manifest
+                    .http
+                    .reads
+                    .iter()
+                    .any(|path| path == call.path()));
         let refuse = |message: String| Err(never(Fault::new("connector-script", message)));
         if !only_reads && !self.may_change {
-            return refuse(format!("the connector's script may only read here and asks for {}", call.method));
+            return refuse(format!(
+                "the connector's script may only read here and asks for {}",
+                call.method
+            ));
         }
         if !only_reads && self.change != Change::Unsent {
-            return refuse("the connector's script asks for a second change: two changes are two actions".into());
+            return refuse(
+                "the connector's script asks for a second change: two changes are two actions".into(),
+            );
         }
         if self.sent >= REQUESTS_PER_ACTION_MAX {
             return refuse(format!(
@@ -124,14 +136,19 @@ impl<'a> Attempt<'a> {
                 Ok(incoming) => Ok((incoming, secrets)),
                 Err(Unanswered::NotSent(broken)) => Err(Stop::NotDone(
                     self.fault(broken.code, &broken.message),
-                    if broken.code == "unreachable" { Retry::Backoff } else { Retry::Never },
+                    if broken.code == "unreachable" {
+                        Retry::Backoff
+                    } else {
+                        Retry::Never
+                    },
                 )),
                 Err(Unanswered::Lost(broken)) if changes => {
                     Err(Stop::Unknown(self.fault(broken.code, &broken.message)))
                 }
-                Err(Unanswered::Lost(broken)) => {
-                    Err(Stop::NotDone(self.fault(broken.code, &broken.message), Retry::Backoff))
-                }
+                Err(Unanswered::Lost(broken)) => Err(Stop::NotDone(
+                    self.fault(broken.code, &broken.message),
+                    Retry::Backoff,
+                )),
             };
         }
     }
@@ -149,9 +166,17 @@ impl<'a> Attempt<'a> {
         let token = self
             .invoker
             .tokens
-            .get(issuer, auth, &self.bound.instance, &self.egress, &mut self.requests)
+            .get(
+                issuer,
+                auth,
+                &self.bound.instance,
+                &self.egress,
+                &mut self.requests,
+            )
             .await;
-        token.map(Some).map_err(|none| Stop::NotDone(none.fault, none.retry))
+        token
+            .map(Some)
+            .map_err(|none| Stop::NotDone(none.fault, none.retry))
     }
 
     fn headers(&self, call: &Call, token: Option<&Token>) -> Result<HeaderMap, Stop> {
@@ -169,8 +194,13 @@ impl<'a> Attempt<'a> {
             headers.insert(name, value);
         }
         let manifest = &self.bound.connector.manifest;
-        auth::attach(&mut headers, &manifest.auth, &self.bound.instance, token.map(|token| &token.secret))
-            .map_err(never)?;
+        auth::attach(
+            &mut headers,
+            &manifest.auth,
+            &self.bound.instance,
+            token.map(|token| &token.secret),
+        )
+        .map_err(never)?;
         Ok(headers)
     }
 
@@ -205,11 +235,13 @@ impl<'a> Attempt<'a> {
     }
 
     fn handle(&self, value: &Value) -> Result<Option<&Secret>, Stop> {
-        let Value::Object(members) = value else { return Ok(None) };
+        let Value::Object(members) = value else {
+            return Ok(None);
+        };
         match (members.len(), members.get("credential")) {
-            (1, Some(Value::String(name))) => {
-                auth::credential(&self.bound.instance, name).map(Some).map_err(never)
-            }
+            (1, Some(Value::String(name))) => auth::credential(&self.bound.instance, name)
+                .map(Some)
+                .map_err(never),
             _ => Ok(None),
         }
     }
@@ -232,14 +264,24 @@ impl<'a> Attempt<'a> {
 
     fn timeout_ms(&self) -> u64 {
         let overrides = &self.bound.instance.overrides;
-        overrides.timeout_ms.unwrap_or(self.bound.connector.manifest.limits.timeout_ms).min(VENDOR_REQUEST_MS)
+        overrides
+            .timeout_ms
+            .unwrap_or(self.bound.connector.manifest.limits.timeout_ms)
+            .min(VENDOR_REQUEST_MS)
     }
 
     fn judge(&mut self, incoming: Incoming, changes: bool, secrets: &[Secret]) -> Result<Value, Stop> {
         let status = incoming.status;
         let verb = self.bound.spec.name.verb();
         let not_applied = changes
-            && self.bound.connector.manifest.http.not_applied.get(verb).is_some_and(|s| s.contains(&status));
+            && self
+                .bound
+                .connector
+                .manifest
+                .http
+                .not_applied
+                .get(verb)
+                .is_some_and(|s| s.contains(&status));
         match status {
             429 => {
                 let header = |name: &str| incoming.headers.get(name).map(String::as_str);
@@ -248,23 +290,38 @@ impl<'a> Attempt<'a> {
                     epoch_s: header("x-ratelimit-retryafter"),
                 };
                 let now = self.invoker.clock.now();
-                let (fault, retry) = self.invoker.throttle.too_many(&self.bound.instance.name, headers, now);
+                let (fault, retry) = self
+                    .invoker
+                    .throttle
+                    .too_many(&self.bound.instance.name, headers, now);
                 return Err(Stop::NotDone(fault, retry));
             }
-            401 => return Err(never(self.fault("credentials", "the vendor does not accept our credentials"))),
+            401 => {
+                return Err(never(
+                    self.fault("credentials", "the vendor does not accept our credentials"),
+                ));
+            }
             403 => {
                 let permission = &self.bound.spec.permission;
-                return Err(never(self.fault("permission", &format!("grant it `{permission}`"))));
+                return Err(never(
+                    self.fault("permission", &format!("grant it `{permission}`")),
+                ));
             }
             _ if not_applied => {
-                let fault = self.fault("vendor-busy", &format!("the vendor answered with status {status}"));
+                let fault = self.fault(
+                    "vendor-busy",
+                    &format!("the vendor answered with status {status}"),
+                );
                 return Err(Stop::NotDone(fault, Retry::Backoff));
             }
             307 | 308 => return Err(never(self.redirected())),
             300..=399 if changes => return Err(Stop::Unknown(self.redirected())),
             300..=399 => return Err(never(self.redirected())),
             408 | 425 | 500.. | 0..=199 => {
-                let fault = self.fault("vendor-error", &format!("the vendor answered with status {status}"));
+                let fault = self.fault(
+                    "vendor-error",
+                    &format!("the vendor answered with status {status}"),
+                );
                 return Err(if changes {
                     Stop::Unknown(fault)
                 } else {
@@ -274,7 +331,11 @@ impl<'a> Attempt<'a> {
             _ => {}
         }
         if changes {
-            self.change = if status < 300 { Change::Accepted } else { Change::Refused(status) };
+            self.change = if status < 300 {
+                Change::Accepted
+            } else {
+                Change::Refused(status)
+            };
         }
         match incoming.body {
             Ok(bytes) => Ok(json!({
@@ -284,14 +345,21 @@ impl<'a> Attempt<'a> {
             })),
             // Whether that leaves an accepted change unknown is for `settle`.
             Err(broken) => {
-                let retry = if broken.code == "too-large" { Retry::Never } else { Retry::Backoff };
+                let retry = if broken.code == "too-large" {
+                    Retry::Never
+                } else {
+                    Retry::Backoff
+                };
                 Err(Stop::NotDone(self.fault(broken.code, &broken.message), retry))
             }
         }
     }
 
     fn redirected(&self) -> Fault {
-        self.fault("redirected", "the vendor sends us to another address; set `base_url` to the right one")
+        self.fault(
+            "redirected",
+            "the vendor sends us to another address; set `base_url` to the right one",
+        )
     }
 
     fn fault(&self, code: &str, message: &str) -> Fault {
@@ -308,7 +376,12 @@ fn shown_headers(
     headers: std::collections::BTreeMap<String, String>,
     secrets: &[Secret],
 ) -> serde_json::Map<String, Value> {
-    const HIDDEN: [&str; 4] = ["set-cookie", "authorization", "www-authenticate", "authentication-info"];
+    const HIDDEN: [&str; 4] = [
+        "set-cookie",
+        "authorization",
+        "www-authenticate",
+        "authentication-info",
+    ];
     headers
         .into_iter()
         .filter(|(name, _)| !HIDDEN.contains(&name.as_str()))

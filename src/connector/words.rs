@@ -50,12 +50,21 @@ impl Call {
             "http::put" => Method::PUT,
             "http::patch" => Method::PATCH,
             "http::delete" => Method::DELETE,
-            other => return Err(wrong(format!("the script asks for `{other}`, which connectors do not have"))),
+            other => {
+                return Err(wrong(format!(
+                    "the script asks for `{other}`, which connectors do not have"
+                )));
+            }
         };
         let place = match asked.args.first() {
             Some(Value::String(text)) => text.clone(),
             Some(Value::Array(segments)) => joined(segments)?,
-            _ => return Err(wrong(format!("`{}` needs a path, or a list of its segments", asked.name))),
+            _ => {
+                return Err(wrong(format!(
+                    "`{}` needs a path, or a list of its segments",
+                    asked.name
+                )));
+            }
         };
         let mut call = Call {
             method,
@@ -74,7 +83,9 @@ impl Call {
             match key.as_str() {
                 "query" => call.query = members(key, value)?,
                 "headers" => call.headers = members(key, value)?,
-                "json" if with_body && call.body == CallBody::Empty => call.body = CallBody::Json(value.clone()),
+                "json" if with_body && call.body == CallBody::Empty => {
+                    call.body = CallBody::Json(value.clone())
+                }
                 "form" if with_body && call.body == CallBody::Empty => {
                     call.body = CallBody::Form(members(key, value)?);
                 }
@@ -153,7 +164,11 @@ pub fn vocabulary() -> &'static Arc<Vocabulary> {
     static WORDS: LazyLock<Arc<Vocabulary>> = LazyLock::new(|| {
         let body = "PATH, #{ json | form, query, headers }: asks the vendor; the answer is #{ status, headers, body }";
         let words = [
-            Word::ask("http::get", 1..=2, "PATH, #{ query, headers }: reads; the answer is #{ status, headers, body }"),
+            Word::ask(
+                "http::get",
+                1..=2,
+                "PATH, #{ query, headers }: reads; the answer is #{ status, headers, body }",
+            ),
             Word::ask("http::post", 1..=2, body),
             Word::ask("http::put", 1..=2, body),
             Word::ask("http::patch", 1..=2, body),
@@ -174,7 +189,14 @@ mod tests {
     fn an_id_cannot_leave_its_segment() {
         let path = joined(&[json!("users"), json!("a/../b?c#d e%2f"), json!(7)]).unwrap();
         assert_eq!(path, "/users/a%2F..%2Fb%3Fc%23d%20e%252f/7");
-        for wrong in [json!(".."), json!("."), json!(""), json!(" "), json!(null), json!({})] {
+        for wrong in [
+            json!(".."),
+            json!("."),
+            json!(""),
+            json!(" "),
+            json!(null),
+            json!({}),
+        ] {
             assert!(joined(std::slice::from_ref(&wrong)).is_err(), "{wrong}");
         }
     }

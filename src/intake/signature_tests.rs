@@ -422,6 +422,7 @@ fn what_is_not_configured_accepts_nothing() {
         "kind = 'standard-webhooks'\nsecrets = ['whsec_']",
         "kind = 'standard-webhooks'\nsecrets = ['whsec_c2hvcnQ=']",
         "kind = 'standard-webhooks'\nsecrets = ['whpk_AAAA']",
+        "kind = 'standard-webhooks'\nsecrets = ['CQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJ']",
         "kind = 'hmac'\nheader = 'x'\nsecrets = ['']",
         "kind = 'hmac'\nheader = ''\nsecrets = ['x']",
         "kind = 'hmac'\nheader = 'x'\nsecrets = ['x']\nsigned = 'constant'",

@@ -36,9 +36,8 @@ fn key(secret: &Secret) -> Option<Key> {
             .filter(|key| !key.is_weak())
             .map(Key::Public);
     }
-    let bytes = BASE64
-        .decode(text.strip_prefix("whsec_").unwrap_or(text).as_bytes())
-        .ok()?;
+    // Without its prefix a public key would be taken for a shared secret, and everybody knows it.
+    let bytes = BASE64.decode(text.strip_prefix("whsec_")?.as_bytes()).ok()?;
     (bytes.len() >= SECRET_BYTES_MIN).then_some(Key::Symmetric(bytes))
 }
 

@@ -75,7 +75,9 @@ impl Bundle {
         let scripts = |files: &BTreeMap<String, String>| {
             files
                 .iter()
-                .filter(|(name, _)| !name.contains('/') && (name.ends_with(".toml") || name.ends_with(".rhai")))
+                .filter(|(name, _)| {
+                    !name.contains('/') && (name.ends_with(".toml") || name.ends_with(".rhai"))
+                })
                 .map(|(name, text)| (name.clone(), text.clone()))
                 .collect()
         };
@@ -151,7 +153,12 @@ impl Loaded {
         }
         let connectors = Catalog::of(connectors);
         let own_kind = written.kind == PlaybookKind::Internal;
-        let vocabulary = vocabulary(&connectors, own_kind).map_err(|error| NotABundle::Refused(error.to_string()))?;
-        Ok(Loaded { program: Program::new(written.script_name, written.script), vocabulary, connectors })
+        let vocabulary =
+            vocabulary(&connectors, own_kind).map_err(|error| NotABundle::Refused(error.to_string()))?;
+        Ok(Loaded {
+            program: Program::new(written.script_name, written.script),
+            vocabulary,
+            connectors,
+        })
     }
 }

@@ -3,6 +3,7 @@
 
 mod bind;
 mod cleanup;
+mod connected;
 mod context;
 mod drive;
 mod handle;
@@ -14,11 +15,15 @@ mod record;
 mod vendors;
 mod worker;
 
+#[cfg(test)]
+mod tests;
+
 pub use bind::{ACT, UNDO};
+pub use connected::Connected;
 pub use context::{Context, HaltSwitch, NoBundle};
 pub use drive::{LetGo, drive};
 pub use handle::{Builtins, CannotStart, Handle, Start};
 pub use next::{Next, Progress, Task, next, verification};
 pub use perform::{Performed, perform};
-pub use vendors::{Acted, Binding, Looked, Vendors};
+pub use vendors::{Binding, Vendors};
 pub use worker::work;

@@ -3,7 +3,8 @@
 use async_trait::async_trait;
 use serde_json::{Map, Value};
 
-use crate::action::{ActionName, ActionSpec, Fault, Outcome, Reading, Request, Retry, Target};
+use crate::action::{ActionName, ActionSpec, Fault, Reading, Target};
+use crate::connector::{Acted, Looked};
 use crate::finding::Entity;
 use crate::playbook::Loaded;
 
@@ -14,24 +15,6 @@ pub struct Binding {
     pub instance: String,
     /// The action.
     pub spec: ActionSpec,
-}
-
-/// What looking gave. A fault here means that nothing was changed, and says whether to look again.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Looked<T> {
-    /// What was seen.
-    pub result: Result<T, (Fault, Retry)>,
-    /// What was requested.
-    pub requests: Vec<Request>,
-}
-
-/// What acting gave.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Acted {
-    /// The outcome.
-    pub outcome: Outcome,
-    /// What was requested.
-    pub requests: Vec<Request>,
 }
 
 /// The systems a run acts on.

@@ -42,7 +42,14 @@ impl Asked {
     pub(super) fn new(step: StepId, kind: Kind, name: &str, args: Vec<Value>, at: Position) -> Asked {
         let mut parts = vec![name.to_owned()];
         parts.extend(args.iter().map(digest::canonical));
-        Asked { step, kind, name: name.to_owned(), args, at, digest: Digest::of_parts(&parts) }
+        Asked {
+            step,
+            kind,
+            name: name.to_owned(),
+            args,
+            at,
+            digest: Digest::of_parts(&parts),
+        }
     }
 
     /// The call as a person reads it, shortened to 300 characters.
@@ -70,7 +77,11 @@ pub struct Answer {
 impl Answer {
     /// The answer to this ask.
     pub fn to(asked: &Asked, result: Result<Value, Thrown>) -> Answer {
-        Answer { digest: asked.digest, asked: asked.text(), result }
+        Answer {
+            digest: asked.digest,
+            asked: asked.text(),
+            result,
+        }
     }
 }
 
@@ -92,7 +103,12 @@ pub struct Thrown {
 impl Thrown {
     /// An error with a code and a message.
     pub fn new(code: impl Into<String>, message: impl Into<String>) -> Thrown {
-        Thrown { code: code.into(), message: message.into(), action: None, data: Value::Null }
+        Thrown {
+            code: code.into(),
+            message: message.into(),
+            action: None,
+            data: Value::Null,
+        }
     }
 }
 
@@ -114,7 +130,7 @@ pub enum Advance {
     },
     /// The script came to its end.
     Returned {
-        /// What it returned; null for `()`.
+        /// What it returned; null for `()`, and for a playbook whose last value is no data or too large.
         value: Value,
         /// The tells that were not recorded yet.
         told: Vec<Asked>,
@@ -174,8 +190,20 @@ pub struct Failure {
 
 impl Failure {
     pub(super) fn of(thrown: Thrown, at: Option<Position>, chain: Vec<String>) -> Failure {
-        let Thrown { code, message, action, data } = thrown;
-        Failure { code, message, action, data, at, chain }
+        let Thrown {
+            code,
+            message,
+            action,
+            data,
+        } = thrown;
+        Failure {
+            code,
+            message,
+            action,
+            data,
+            at,
+            chain,
+        }
     }
 
     /// The part of it that scripts see.

@@ -26,41 +26,68 @@ type Settled = Result<Value, Thrown>;
 /// Gives the branching words to an engine.
 pub(super) fn register(engine: &mut Engine, state: &Rc<State>) {
     let of = state.clone();
-    engine.register_fn("all", move |context: NativeCallContext, branches: Array| -> Outcome {
-        let settled = closures(&of, &context, &branches)?;
-        values_or_throw(settled, context.call_position())
-    });
+    engine.register_fn(
+        "all",
+        move |context: NativeCallContext, branches: Array| -> Outcome {
+            let settled = closures(&of, &context, &branches)?;
+            values_or_throw(settled, context.call_position())
+        },
+    );
     let of = state.clone();
-    engine.register_fn("attempt", move |context: NativeCallContext, branches: Array| -> Outcome {
-        Ok(outcomes(closures(&of, &context, &branches)?))
-    });
+    engine.register_fn(
+        "attempt",
+        move |context: NativeCallContext, branches: Array| -> Outcome {
+            Ok(outcomes(closures(&of, &context, &branches)?))
+        },
+    );
     let of = state.clone();
-    engine.register_fn("each", move |context: NativeCallContext, items: Array, body: FnPtr| -> Outcome {
-        Ok(outcomes(elements(&of, &context, items, &body)?))
-    });
+    engine.register_fn(
+        "each",
+        move |context: NativeCallContext, items: Array, body: FnPtr| -> Outcome {
+            Ok(outcomes(elements(&of, &context, items, &body)?))
+        },
+    );
     let of = state.clone();
-    engine.register_fn("each", move |context: NativeCallContext, items: Json, body: FnPtr| -> Outcome {
-        let at = context.call_position();
-        if items.value().is_array() {
-            return Ok(outcomes(elements(&of, &context, items.elements(), &body)?));
-        }
-        Err(throw(Thrown::new("script", "`each` needs a list, found an object, use `.values()`"), at))
-    });
+    engine.register_fn(
+        "each",
+        move |context: NativeCallContext, items: Json, body: FnPtr| -> Outcome {
+            let at = context.call_position();
+            if items.value().is_array() {
+                return Ok(outcomes(elements(&of, &context, items.elements(), &body)?));
+            }
+            Err(throw(
+                Thrown::new("script", "`each` needs a list, found an object, use `.values()`"),
+                at,
+            ))
+        },
+    );
 }
 
 fn closures(state: &State, context: &NativeCallContext, branches: &Array) -> Result<Vec<Settled>, Error> {
     let at = context.call_position();
     let most = limits::BRANCHES_AT_ONCE;
     if branches.len() > most {
-        let message = format!("{} branches, at most {most} fit here, use `each` over a list", branches.len());
+        let message = format!(
+            "{} branches, at most {most} fit here, use `each` over a list",
+            branches.len()
+        );
         return Err(throw(Thrown::new("limit", message), at));
     }
     let bodies: Option<Vec<FnPtr>> = branches.iter().map(|branch| branch.clone().try_cast()).collect();
     let message = "a list of closures is needed here, such as `[|| a(), || b()]`";
     let bodies = bodies.ok_or_else(|| throw(Thrown::new("script", message), at))?;
     let around = state.depth();
-    let depth = Depth { branching: around.branching + 1, ..around };
-    run(state, context, depth, most, bodies.into_iter().map(|body| (body, None)))
+    let depth = Depth {
+        branching: around.branching + 1,
+        ..around
+    };
+    run(
+        state,
+        context,
+        depth,
+        most,
+        bodies.into_iter().map(|body| (body, None)),
+    )
 }
 
 fn elements(
@@ -70,9 +97,18 @@ fn elements(
     body: &FnPtr,
 ) -> Result<Vec<Settled>, Error> {
     let around = state.depth();
-    let depth = Depth { branching: around.branching + 1, each: around.each + 1 };
+    let depth = Depth {
+        branching: around.branching + 1,
+        each: around.each + 1,
+    };
     let at_once = (limits::BRANCHES_AT_ONCE >> (2 * around.each)).max(1);
-    run(state, context, depth, at_once, items.into_iter().map(|item| (body.clone(), Some(item))))
+    run(
+        state,
+        context,
+        depth,
+        at_once,
+        items.into_iter().map(|item| (body.clone(), Some(item))),
+    )
 }
 
 type Error = Box<rhai::EvalAltResult>;
@@ -91,12 +127,19 @@ fn run(
         return Err(ended(at));
     }
     if depth.branching > limits::BRANCH_DEPTH_MAX {
-        let message = format!("`all`, `attempt` and `each` are nested deeper than {}", limits::BRANCH_DEPTH_MAX);
+        let message = format!(
+            "`all`, `attempt` and `each` are nested deeper than {}",
+            limits::BRANCH_DEPTH_MAX
+        );
         return Err(throw(Thrown::new("limit", message), at));
     }
     let step = state.next_step();
     if let Some(answer) = state.answers().get(&step) {
-        state.diverged(step, answer.asked.clone(), format!("`{}` with branches", context.fn_name()));
+        state.diverged(
+            step,
+            answer.asked.clone(),
+            format!("`{}` with branches", context.fn_name()),
+        );
         return Err(ended(at));
     }
     let mut settled = Vec::new();
@@ -131,8 +174,14 @@ fn one(state: &State, context: &NativeCallContext, body: &FnPtr, item: Option<Dy
     let at = context.call_position();
     let refuse = |error: NotIsolated| match error {
         NotIsolated::Ended => ended(at),
-        NotIsolated::Depth => throw(Thrown::new("limit", "a branch captures data nested too deeply"), at),
-        NotIsolated::InUse => throw(Thrown::new("script", "a branch captures a variable that is in use"), at),
+        NotIsolated::Depth => throw(
+            Thrown::new("limit", "a branch captures data nested too deeply"),
+            at,
+        ),
+        NotIsolated::InUse => throw(
+            Thrown::new("script", "a branch captures a variable that is in use"),
+            at,
+        ),
     };
     if state.tick() {
         return Err(ended(at));
@@ -147,7 +196,9 @@ fn one(state: &State, context: &NativeCallContext, body: &FnPtr, item: Option<Dy
 
 /// `[#{ ok, value, error }…]`, in the order of the branches.
 fn outcomes(settled: Vec<Settled>) -> Dynamic {
-    Json::answer(Root::Own(Rc::new(Value::Array(settled.iter().map(outcome).collect()))))
+    Json::answer(Root::Own(Rc::new(Value::Array(
+        settled.iter().map(outcome).collect(),
+    ))))
 }
 
 fn outcome(settled: &Settled) -> Value {
@@ -164,7 +215,17 @@ fn values_or_throw(settled: Vec<Settled>, at: rhai::Position) -> Outcome {
         let values = settled.into_iter().filter_map(Result::ok).collect();
         return Ok(Json::answer(Root::Own(Rc::new(Value::Array(values)))));
     };
-    let message = format!("{failed} of {} branches failed, the first: {}", settled.len(), first.message);
+    let message = format!(
+        "{failed} of {} branches failed, the first: {}",
+        settled.len(),
+        first.message
+    );
     let data = Value::Array(settled.iter().map(outcome).collect());
-    Err(throw(Thrown { data, ..Thrown::new("branches", message) }, at))
+    Err(throw(
+        Thrown {
+            data,
+            ..Thrown::new("branches", message)
+        },
+        at,
+    ))
 }

@@ -49,7 +49,10 @@ pub fn check(program: &Program, vocabulary: &Vocabulary, inputs: &[&str]) -> Res
     on_own_thread(|| {
         let state = State::new();
         let engine = build(&state, vocabulary);
-        let given: Inputs = inputs.iter().map(|name| ((*name).to_owned(), serde_json::Value::Null)).collect();
+        let given: Inputs = inputs
+            .iter()
+            .map(|name| ((*name).to_owned(), serde_json::Value::Null))
+            .collect();
         // The natives that refuse a second `finding` look at the job of the moment.
         let words = std::sync::Arc::new(vocabulary.clone());
         state.begin(&Job::new(program.clone(), words, std::sync::Arc::new(given)));
@@ -57,7 +60,12 @@ pub fn check(program: &Program, vocabulary: &Vocabulary, inputs: &[&str]) -> Res
     })
     .unwrap_or_else(|| {
         let help = "report the script as a defect, or give the process more memory";
-        Err(vec![Diagnostic::whole_file("P001", "the script could not be looked at", program.name(), help)])
+        Err(vec![Diagnostic::whole_file(
+            "P001",
+            "the script could not be looked at",
+            program.name(),
+            help,
+        )])
     })
 }
 
@@ -70,7 +78,12 @@ pub(super) fn compile(
 ) -> Result<(AST, Facts), Vec<Diagnostic>> {
     if program.text().len() > limits::SCRIPT_BYTES_MAX {
         let message = format!("the script is larger than {} bytes", limits::SCRIPT_BYTES_MAX);
-        return Err(vec![Diagnostic::whole_file("P009", message, program.name(), "move parts of it elsewhere")]);
+        return Err(vec![Diagnostic::whole_file(
+            "P009",
+            message,
+            program.name(),
+            "move parts of it elsewhere",
+        )]);
     }
     let scope = scope_of(inputs.iter().copied());
     let ast = engine
@@ -102,7 +115,8 @@ fn explain(
     match error {
         ParseErrorType::VariableUndefined(name) => {
             let declared = program.text().split("let ").skip(1).filter_map(|rest| {
-                rest.split(|c: char| !c.is_alphanumeric() && c != '_').find(|word| !word.is_empty())
+                rest.split(|c: char| !c.is_alphanumeric() && c != '_')
+                    .find(|word| !word.is_empty())
             });
             let help = match nearest(name, declared.chain(inputs.iter().copied())) {
                 Some(known) => format!("did you mean `{known}`?"),
@@ -130,9 +144,11 @@ fn explain(
             "the expression is nested too deeply".to_owned(),
             "give parts of it a name with `let`, or move them into a function".to_owned(),
         ),
-        ParseErrorType::TooManyFunctions => {
-            ("P009", "the script has too many functions and closures".to_owned(), "split the script".to_owned())
-        }
+        ParseErrorType::TooManyFunctions => (
+            "P009",
+            "the script has too many functions and closures".to_owned(),
+            "split the script".to_owned(),
+        ),
         ParseErrorType::LiteralTooLarge(..) => (
             "P009",
             "the text or list written here is too large".to_owned(),
@@ -141,7 +157,9 @@ fn explain(
         other => {
             let text = other.to_string();
             let mut letters = text.chars();
-            let lower = letters.next().map(|first| first.to_lowercase().chain(letters).collect::<String>());
+            let lower = letters
+                .next()
+                .map(|first| first.to_lowercase().chain(letters).collect::<String>());
             let help = "look for a missing bracket, comma or semicolon here or just before".to_owned();
             ("P001", lower.unwrap_or_default().replace('\'', "`"), help)
         }

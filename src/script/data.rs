@@ -31,7 +31,10 @@ pub(super) fn register(engine: &mut Engine) {
         if data.value().is_array() {
             return Box::new(data.elements().into_iter().map(Ok));
         }
-        let error = Thrown::new("script", "an object cannot be walked, use `.keys()` or `.values()`");
+        let error = Thrown::new(
+            "script",
+            "an object cannot be walked, use `.keys()` or `.values()`",
+        );
         Box::new(std::iter::once(Err(throw(error, rhai::Position::NONE))))
     });
     engine.register_global_module(Rc::new(walking));
@@ -51,13 +54,18 @@ fn reading(engine: &mut Engine) {
     engine.register_fn("get", |data: &mut Json, key: ImmutableString| -> Dynamic {
         data.member(&key).unwrap_or(Dynamic::UNIT)
     });
-    engine.register_fn("get", |data: &mut Json, key: ImmutableString, otherwise: Dynamic| -> Dynamic {
-        data.member(&key).unwrap_or(otherwise)
-    });
+    engine.register_fn(
+        "get",
+        |data: &mut Json, key: ImmutableString, otherwise: Dynamic| -> Dynamic {
+            data.member(&key).unwrap_or(otherwise)
+        },
+    );
     engine.register_fn("get", |data: &mut Json, index: i64| -> Dynamic {
         data.element(index).unwrap_or(Dynamic::UNIT)
     });
-    engine.register_fn("len", |data: &mut Json| i64::try_from(data.len()).unwrap_or(i64::MAX));
+    engine.register_fn("len", |data: &mut Json| {
+        i64::try_from(data.len()).unwrap_or(i64::MAX)
+    });
     engine.register_fn("is_empty", |data: &mut Json| data.len() == 0);
     engine.register_fn("keys", |data: &mut Json| data.keys());
     engine.register_fn("values", |data: &mut Json| -> Array {
@@ -84,9 +92,9 @@ fn comparing(engine: &mut Engine) {
     // `x in data`
     engine.register_fn("contains", |data: &mut Json, sought: Dynamic| -> bool {
         match data.value() {
-            Value::Object(members) => {
-                sought.read_lock::<ImmutableString>().is_some_and(|key| members.contains_key(key.as_str()))
-            }
+            Value::Object(members) => sought
+                .read_lock::<ImmutableString>()
+                .is_some_and(|key| members.contains_key(key.as_str())),
             Value::Array(items) => {
                 to_json(&sought, &mut Allowance::new()).is_ok_and(|sought| items.contains(&sought))
             }
@@ -96,18 +104,27 @@ fn comparing(engine: &mut Engine) {
 }
 
 fn lists(engine: &mut Engine) {
-    engine.register_fn("map", |c: C, data: &mut Json, with: FnPtr| -> Result<Array, Error> {
-        list(&c, data)?.into_iter().map(|item| with.call_raw(&c, None, [item])).collect()
-    });
-    engine.register_fn("filter", |c: C, data: &mut Json, keep: FnPtr| -> Result<Array, Error> {
-        let mut kept = Array::new();
-        for item in list(&c, data)? {
-            if holds(&c, &keep, &item)? {
-                kept.push(item);
+    engine.register_fn(
+        "map",
+        |c: C, data: &mut Json, with: FnPtr| -> Result<Array, Error> {
+            list(&c, data)?
+                .into_iter()
+                .map(|item| with.call_raw(&c, None, [item]))
+                .collect()
+        },
+    );
+    engine.register_fn(
+        "filter",
+        |c: C, data: &mut Json, keep: FnPtr| -> Result<Array, Error> {
+            let mut kept = Array::new();
+            for item in list(&c, data)? {
+                if holds(&c, &keep, &item)? {
+                    kept.push(item);
+                }
             }
-        }
-        Ok(kept)
-    });
+            Ok(kept)
+        },
+    );
     engine.register_fn("find", |c: C, data: &mut Json, sought: FnPtr| -> Outcome {
         for item in list(&c, data)? {
             if holds(&c, &sought, &item)? {
@@ -116,55 +133,71 @@ fn lists(engine: &mut Engine) {
         }
         Ok(Dynamic::UNIT)
     });
-    engine.register_fn("some", |c: C, data: &mut Json, sought: FnPtr| -> Result<bool, Error> {
-        for item in list(&c, data)? {
-            if holds(&c, &sought, &item)? {
-                return Ok(true);
+    engine.register_fn(
+        "some",
+        |c: C, data: &mut Json, sought: FnPtr| -> Result<bool, Error> {
+            for item in list(&c, data)? {
+                if holds(&c, &sought, &item)? {
+                    return Ok(true);
+                }
             }
-        }
-        Ok(false)
-    });
-    engine.register_fn("all", |c: C, data: &mut Json, sought: FnPtr| -> Result<bool, Error> {
-        for item in list(&c, data)? {
-            if !holds(&c, &sought, &item)? {
-                return Ok(false);
+            Ok(false)
+        },
+    );
+    engine.register_fn(
+        "all",
+        |c: C, data: &mut Json, sought: FnPtr| -> Result<bool, Error> {
+            for item in list(&c, data)? {
+                if !holds(&c, &sought, &item)? {
+                    return Ok(false);
+                }
             }
-        }
-        Ok(true)
-    });
+            Ok(true)
+        },
+    );
 }
 
 fn holds(context: &C, closure: &FnPtr, item: &Dynamic) -> Result<bool, Error> {
-    closure.call_raw(context, None, [item.clone()])?.as_bool().map_err(|found| {
-        let message = format!("the closure must answer true or false, found `{found}`");
-        throw(Thrown::new("script", message), context.call_position())
-    })
+    closure
+        .call_raw(context, None, [item.clone()])?
+        .as_bool()
+        .map_err(|found| {
+            let message = format!("the closure must answer true or false, found `{found}`");
+            throw(Thrown::new("script", message), context.call_position())
+        })
 }
 
 fn list(context: &C, data: &Json) -> Result<Array, Error> {
     if data.value().is_array() {
         return Ok(data.elements());
     }
-    let message = format!("`{}` needs a list, found an object, use `.values()`", context.fn_name());
+    let message = format!(
+        "`{}` needs a list, found an object, use `.values()`",
+        context.fn_name()
+    );
     Err(throw(Thrown::new("script", message), context.call_position()))
 }
 
 fn entities(engine: &mut Engine) {
-    engine.register_fn("affected", |c: C, finding: &mut Json, kind: ImmutableString| -> Outcome {
-        let mut found = entities_of(&c, finding, Some("affected"), &kind)?;
-        match (found.len(), found.pop()) {
-            (1, Some(only)) => Ok(only),
-            (0, _) | (_, None) => {
-                let message = format!("the finding affects no `{kind}`");
-                Err(throw(Thrown::new("no-entity", message), c.call_position()))
+    engine.register_fn(
+        "affected",
+        |c: C, finding: &mut Json, kind: ImmutableString| -> Outcome {
+            let mut found = entities_of(&c, finding, Some("affected"), &kind)?;
+            match (found.len(), found.pop()) {
+                (1, Some(only)) => Ok(only),
+                (0, _) | (_, None) => {
+                    let message = format!("the finding affects no `{kind}`");
+                    Err(throw(Thrown::new("no-entity", message), c.call_position()))
+                }
+                (n, _) => {
+                    let message = format!(
+                        "the finding affects {n} of `{kind}`, use `finding.all(\"{kind}\")` with `each`"
+                    );
+                    Err(throw(Thrown::new("ambiguous", message), c.call_position()))
+                }
             }
-            (n, _) => {
-                let message =
-                    format!("the finding affects {n} of `{kind}`, use `finding.all(\"{kind}\")` with `each`");
-                Err(throw(Thrown::new("ambiguous", message), c.call_position()))
-            }
-        }
-    });
+        },
+    );
     engine.register_fn("all", |c: C, finding: &mut Json, kind: ImmutableString| {
         entities_of(&c, finding, Some("affected"), &kind)
     });
@@ -177,7 +210,9 @@ fn entities(engine: &mut Engine) {
 }
 
 fn entities_of(context: &C, finding: &Json, role: Option<&str>, kind: &str) -> Result<Array, Error> {
-    let entities = finding.member("entities").and_then(|entities| entities.try_cast::<Json>());
+    let entities = finding
+        .member("entities")
+        .and_then(|entities| entities.try_cast::<Json>());
     let Some(entities) = entities else {
         let message = format!("`{}` needs a finding", context.fn_name());
         return Err(throw(Thrown::new("script", message), context.call_position()));
@@ -195,15 +230,28 @@ fn entities_of(context: &C, finding: &Json, role: Option<&str>, kind: &str) -> R
 
 fn errors(engine: &mut Engine) {
     let made = |code: &str, message: &str, data: Dynamic| thrown_map(code, message, None, data);
-    engine.register_fn("error", move |code: &str, message: &str| made(code, message, Dynamic::UNIT));
-    engine.register_fn("error", move |code: &str, message: &str, data: Dynamic| made(code, message, data));
+    engine.register_fn("error", move |code: &str, message: &str| {
+        made(code, message, Dynamic::UNIT)
+    });
+    engine.register_fn("error", move |code: &str, message: &str, data: Dynamic| {
+        made(code, message, data)
+    });
     // Whatever `catch` caught, as `{ code, message, action, data }`.
     engine.register_fn("error", |caught: Dynamic| -> Dynamic {
-        let Thrown { code, message, action, data } = thrown_value(&caught);
+        let Thrown {
+            code,
+            message,
+            action,
+            data,
+        } = thrown_value(&caught);
         thrown_map(&code, &message, action, Json::lazy(Root::Own(Rc::new(data))))
     });
 }
 
 fn a(data: &Json) -> String {
-    if data.kind() == "list" { "a list".to_owned() } else { "an object".to_owned() }
+    if data.kind() == "list" {
+        "a list".to_owned()
+    } else {
+        "an object".to_owned()
+    }
 }

@@ -20,7 +20,7 @@ use crate::limits;
 
 /// Names of closures are hashes; with a fixed seed they are the same in every process. Changing it is a new
 /// engine ABI.
-const HASHING_SEED: [u64; 4] = [0xC0_4D0, 0x5_0A4, 0x1_27_0, 0x0_0001];
+const HASHING_SEED: [u64; 4] = [0xC0D0, 0x50A4, 0x1270, 1];
 
 /// An engine whose natives work on `state`.
 pub(super) fn build(state: &Rc<State>, vocabulary: &Vocabulary) -> Engine {
@@ -73,7 +73,10 @@ fn limit(engine: &mut Engine) {
         .disable_symbol("curry");
 }
 
-#[allow(deprecated, reason = "`on_var` and `on_def_var` are marked volatile, not deprecated; Rhai is pinned")]
+#[allow(
+    deprecated,
+    reason = "`on_var` and `on_def_var` are marked volatile, not deprecated; Rhai is pinned"
+)]
 fn watch(engine: &mut Engine, state: &Rc<State>) {
     let of = state.clone();
     engine.on_progress(move |_| of.tick().then_some(Dynamic::UNIT));
@@ -94,7 +97,10 @@ fn functions_stay_unseen(engine: &mut Engine, state: &Rc<State>) {
         let of = state.clone();
         let refuse = move |context: rhai::NativeCallContext, _: &mut FnPtr| -> Outcome {
             // The language ignores an error while it makes a text, so the ending must be sticky.
-            of.end(Ending::Failed(Thrown::new("not-data", "a function is not data and has no text")));
+            of.end(Ending::Failed(Thrown::new(
+                "not-data",
+                "a function is not data and has no text",
+            )));
             Err(ended(context.call_position()))
         };
         engine.register_fn(name, refuse);
@@ -115,7 +121,10 @@ fn words(engine: &mut Engine, state: &Rc<State>, vocabulary: &Vocabulary) {
     for (namespace, module) in namespaces {
         engine.register_static_module(namespace, Rc::new(module));
     }
-    if vocabulary.get("note").is_some_and(|note| note.kind == Kind::Tell && note.arity.contains(&1)) {
+    if vocabulary
+        .get("note")
+        .is_some_and(|note| note.kind == Kind::Tell && note.arity.contains(&1))
+    {
         let of = state.clone();
         // `print` has no way to fail; an ending inside it is seen at the next operation.
         engine.on_print(move |text| {

@@ -13,7 +13,10 @@ use crate::limits;
 /// An error a script can catch, thrown by a native at the place it was called from.
 pub(super) fn throw(thrown: Thrown, at: rhai::Position) -> Box<EvalAltResult> {
     let data = Json::lazy(Root::Own(std::rc::Rc::new(thrown.data)));
-    Box::new(EvalAltResult::ErrorRuntime(thrown_map(&thrown.code, &thrown.message, thrown.action, data), at))
+    Box::new(EvalAltResult::ErrorRuntime(
+        thrown_map(&thrown.code, &thrown.message, thrown.action, data),
+        at,
+    ))
 }
 
 /// The map a script sees in `catch`.
@@ -46,8 +49,18 @@ pub(super) fn thrown(error: &EvalAltResult) -> Thrown {
 
 /// What a script threw, or caught: a text, a map with the usual members, or anything else.
 pub(super) fn thrown_value(value: &Dynamic) -> Thrown {
-    let data = to_json(value, &mut Allowance::new()).unwrap_or(Value::Null);
-    match data {
+    let data = |value: &Dynamic| to_json(value, &mut Allowance::new()).unwrap_or(Value::Null);
+    // Member by member, so that one that is no data does not take the code and the message with it.
+    let whole = match value.as_map_ref() {
+        Ok(members) => Value::Object(
+            members
+                .iter()
+                .map(|(key, inner)| (key.to_string(), data(inner)))
+                .collect(),
+        ),
+        Err(_) => data(value),
+    };
+    match whole {
         Value::String(message) => Thrown::new("thrown", message),
         Value::Null => Thrown::new("thrown", "the script threw nothing"),
         Value::Object(mut members) => {
@@ -61,12 +74,17 @@ pub(super) fn thrown_value(value: &Dynamic) -> Thrown {
             let usual = if of_the_language { "script" } else { "thrown" };
             Thrown {
                 code: text(members.remove("code")).unwrap_or_else(|| usual.to_owned()),
-                message: text(members.remove("message")).map(|text| plain(&text)).unwrap_or_default(),
+                message: text(members.remove("message"))
+                    .map(|text| plain(&text))
+                    .unwrap_or_default(),
                 action: text(members.remove("action")),
                 data: members.remove("data").unwrap_or(Value::Null),
             }
         }
-        other => Thrown { data: other.clone(), ..Thrown::new("thrown", other.to_string()) },
+        other => Thrown {
+            data: other.clone(),
+            ..Thrown::new("thrown", other.to_string())
+        },
     }
 }
 
@@ -82,8 +100,15 @@ fn innermost(error: &EvalAltResult) -> rhai::Position {
 
 fn calls_around(error: &EvalAltResult, chain: &mut Vec<String>) {
     if let EvalAltResult::ErrorInFunctionCall(name, _, inner, at) = error {
-        let at = at.line().map(|line| format!(" (line {line})")).unwrap_or_default();
-        let name = if name.starts_with("anon$") { "a closure".to_owned() } else { format!("`{name}`") };
+        let at = at
+            .line()
+            .map(|line| format!(" (line {line})"))
+            .unwrap_or_default();
+        let name = if name.starts_with("anon$") {
+            "a closure".to_owned()
+        } else {
+            format!("`{name}`")
+        };
         chain.push(format!("in call to {name}{at}"));
         calls_around(inner, chain);
     }
@@ -104,10 +129,17 @@ fn describe(error: &EvalAltResult) -> String {
             format!("no element {index} in a list of {length}")
         }
         EvalAltResult::ErrorDataRace(name, _) => {
-            format!("`{name}` is used by the closure and by the call it is given to, copy it into another variable first")
+            // For a method Rhai names the argument and the function instead of the variable.
+            let name = name.rsplit('\'').nth(1).unwrap_or(name);
+            format!(
+                "`{name}` and the closure given to it use the same variable, copy what the closure needs first"
+            )
         }
         EvalAltResult::ErrorTooManyOperations(_) => {
-            format!("the script does more than {} operations", limits::SCRIPT_OPERATIONS_MAX)
+            format!(
+                "the script does more than {} operations",
+                limits::SCRIPT_OPERATIONS_MAX
+            )
         }
         EvalAltResult::ErrorStackOverflow(_) => {
             format!("calls are nested deeper than {}", limits::SCRIPT_CALLS_MAX)
@@ -121,7 +153,10 @@ fn describe(error: &EvalAltResult) -> String {
                 text.truncate(cut);
             }
             let mut letters = text.chars();
-            letters.next().map(|first| first.to_lowercase().chain(letters).collect()).unwrap_or_default()
+            letters
+                .next()
+                .map(|first| first.to_lowercase().chain(letters).collect())
+                .unwrap_or_default()
         }
     };
     plain(&text)
@@ -137,5 +172,6 @@ fn plain(text: &str) -> String {
         rest = after.trim_start_matches(|c: char| c.is_ascii_hexdigit());
     }
     out.push_str(rest);
-    out.replace(std::any::type_name::<Json>(), "data").replace(std::any::type_name::<ImmutableString>(), "string")
+    out.replace(std::any::type_name::<Json>(), "data")
+        .replace(std::any::type_name::<ImmutableString>(), "string")
 }

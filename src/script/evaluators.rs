@@ -60,7 +60,10 @@ impl Evaluators {
     ///
     /// The system gives no thread, or not its stack (64 MiB, virtual).
     pub fn start(threads: usize) -> io::Result<Evaluators> {
-        let mut evaluators = Evaluators { shared: Arc::default(), threads: Vec::new() };
+        let mut evaluators = Evaluators {
+            shared: Arc::default(),
+            threads: Vec::new(),
+        };
         for n in 0..threads.max(1) {
             let shared = evaluators.shared.clone();
             let thread = on_large_stack(format!("script-{n}")).spawn(move || work(&shared))?;
@@ -107,7 +110,9 @@ impl Evaluators {
         };
         self.shared.changed.notify_all();
         for (_, reply) in left {
-            reply(Advance::Interrupted { why: Interrupted::Stopped });
+            reply(Advance::Interrupted {
+                why: Interrupted::Stopped,
+            });
         }
         for thread in self.threads.drain(..) {
             // A thread catches what its jobs do; if it died all the same there is nothing left to save.
@@ -132,7 +137,9 @@ pub fn advance(job: &Job) -> Advance {
 /// Runs something on a thread with a large stack and waits for it. None when there is no thread.
 pub(super) fn on_own_thread<T: Send>(run: impl FnOnce() -> T + Send) -> Option<T> {
     std::thread::scope(|scope| {
-        let thread = on_large_stack("script".to_owned()).spawn_scoped(scope, run).ok()?;
+        let thread = on_large_stack("script".to_owned())
+            .spawn_scoped(scope, run)
+            .ok()?;
         thread.join().ok()
     })
 }
@@ -161,5 +168,8 @@ fn guarded(machines: &mut Machines, job: &Job) -> Advance {
 
 fn fault(message: &str) -> Advance {
     let error = Failure::of(Thrown::new("fault", message), None, Vec::new());
-    Advance::Failed { error, told: Vec::new() }
+    Advance::Failed {
+        error,
+        told: Vec::new(),
+    }
 }

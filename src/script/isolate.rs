@@ -35,14 +35,20 @@ fn isolate(state: &State, value: Dynamic, depth: usize) -> Result<Dynamic, NotIs
     if state.charge(1) {
         return Err(NotIsolated::Ended);
     }
-    let value = if value.is_shared() { value.flatten_clone() } else { value };
+    let value = if value.is_shared() {
+        value.flatten_clone()
+    } else {
+        value
+    };
     if value.is_shared() {
         return Err(NotIsolated::InUse);
     }
     if value.is_array() {
         let items = value.into_array().unwrap_or_default();
         let copies = items.into_iter().map(|item| isolate(state, item, deeper));
-        return copies.collect::<Result<rhai::Array, _>>().map(Dynamic::from_array);
+        return copies
+            .collect::<Result<rhai::Array, _>>()
+            .map(Dynamic::from_array);
     }
     if value.is_map() {
         let mut members = value.cast::<rhai::Map>();

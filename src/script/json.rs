@@ -32,9 +32,10 @@ impl Root {
         match self {
             Root::Input(inputs, name) => inputs.get(&**name),
             Root::Answer(answers, step) => answers.get(step).and_then(|answer| answer.result.as_ref().ok()),
-            Root::ErrorData(answers, step) => {
-                answers.get(step).and_then(|answer| answer.result.as_ref().err()).map(|thrown| &thrown.data)
-            }
+            Root::ErrorData(answers, step) => answers
+                .get(step)
+                .and_then(|answer| answer.result.as_ref().err())
+                .map(|thrown| &thrown.data),
             Root::Own(value) => Some(&**value),
         }
         .unwrap_or(&NULL)
@@ -78,7 +79,9 @@ impl Json {
 
     /// The data itself.
     pub(super) fn value(&self) -> &Value {
-        self.place.as_deref().map_or_else(|| self.root.value(), |place| place.find(self.root.value()))
+        self.place
+            .as_deref()
+            .map_or_else(|| self.root.value(), |place| place.find(self.root.value()))
     }
 
     /// The member of this name, if this is an object that has it.
@@ -91,7 +94,9 @@ impl Json {
     pub(super) fn element(&self, index: i64) -> Option<Dynamic> {
         let items = self.value().as_array()?;
         let n = if index < 0 {
-            items.len().checked_sub(usize::try_from(index.unsigned_abs()).ok()?)?
+            items
+                .len()
+                .checked_sub(usize::try_from(index.unsigned_abs()).ok()?)?
         } else {
             usize::try_from(index).ok()?
         };
@@ -101,13 +106,19 @@ impl Json {
     /// The elements, if this is a list; nothing otherwise.
     pub(super) fn elements(&self) -> Array {
         let items = self.value().as_array().map_or(&[][..], Vec::as_slice);
-        items.iter().enumerate().map(|(n, inner)| self.child(inner, || Step::Index(n))).collect()
+        items
+            .iter()
+            .enumerate()
+            .map(|(n, inner)| self.child(inner, || Step::Index(n)))
+            .collect()
     }
 
     /// The names of the members, if this is an object.
     pub(super) fn keys(&self) -> Array {
         let object = self.value().as_object();
-        object.map(|object| object.keys().map(|key| Dynamic::from(key.clone())).collect()).unwrap_or_default()
+        object
+            .map(|object| object.keys().map(|key| Dynamic::from(key.clone())).collect())
+            .unwrap_or_default()
     }
 
     /// How many members or elements there are.
@@ -126,8 +137,14 @@ impl Json {
 
     fn child(&self, inner: &Value, step: impl FnOnce() -> Step) -> Dynamic {
         scalar(inner).unwrap_or_else(|| {
-            let place = Some(Rc::new(Place { parent: self.place.clone(), step: step() }));
-            Dynamic::from(Json { root: self.root.clone(), place })
+            let place = Some(Rc::new(Place {
+                parent: self.place.clone(),
+                step: step(),
+            }));
+            Dynamic::from(Json {
+                root: self.root.clone(),
+                place,
+            })
         })
     }
 }

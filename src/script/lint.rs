@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use rhai::{AST, ASTNode, Engine, Expr, FnCallExpr, Stmt};
+use rhai::{AST, ASTNode, Engine, Expr, FnCallExpr, FnPtr, Stmt};
 
 use super::check::{Call, Facts};
 use super::literal::Literal;
@@ -26,10 +26,19 @@ const LANGUAGE: [(&str, &[usize]); 7] = [
 /// Functions other systems have and scripts here must not, with what to use instead.
 const ELSEWHERE: [(&str, &str); 8] = [
     ("sleep", "use `wait(\"10m\")`, which survives a restart"),
-    ("timestamp", "scripts have no clock; the finding has its own times"),
+    (
+        "timestamp",
+        "scripts have no clock; the finding has its own times",
+    ),
     ("now", "scripts have no clock; the finding has its own times"),
-    ("rand", "scripts have no chance, for a replay must do the same again"),
-    ("random", "scripts have no chance, for a replay must do the same again"),
+    (
+        "rand",
+        "scripts have no chance, for a replay must do the same again",
+    ),
+    (
+        "random",
+        "scripts have no chance, for a replay must do the same again",
+    ),
     ("eval", "write the code out"),
     ("curry", "write a closure"),
     ("exit", "use `return` or `throw`"),
@@ -64,30 +73,44 @@ pub(super) fn lint(
         found: Vec::new(),
         calls: Vec::new(),
         looped: BTreeSet::new(),
+        captured: BTreeMap::new(),
     };
     let mut functions = Vec::new();
     for function in ast.iter_functions() {
         let params = function.params.len();
-        linter.params(&function.params, inputs);
         if !function.name.starts_with("anon$") {
             linter.defines(function.name);
             functions.push((function.name.to_owned(), params));
         }
-        scripted.entry(function.name.to_owned()).or_default().insert(params);
+        scripted
+            .entry(function.name.to_owned())
+            .or_default()
+            .insert(params);
     }
     functions.sort();
     linter.scripted = scripted;
     ast.walk(&mut |path: &[ASTNode]| linter.visit(path, inputs));
-    let Linter { mut found, mut calls, .. } = linter;
+    for function in ast.iter_functions() {
+        let captured = linter.captured.get(function.name).copied().unwrap_or(0);
+        linter.params(function.params.get(captured..).unwrap_or_default(), inputs);
+    }
+    let Linter {
+        mut found, mut calls, ..
+    } = linter;
     found.sort_by_key(|diagnostic| (diagnostic.line, diagnostic.column));
     found.dedup();
-    let (errors, warnings): (Vec<_>, Vec<_>) =
-        found.into_iter().partition(|diagnostic| diagnostic.severity == Severity::Error);
+    let (errors, warnings): (Vec<_>, Vec<_>) = found
+        .into_iter()
+        .partition(|diagnostic| diagnostic.severity == Severity::Error);
     if !errors.is_empty() {
         return Err(errors);
     }
     calls.sort_by_key(|call| call.at);
-    Ok(Facts { calls, functions, warnings })
+    Ok(Facts {
+        calls,
+        functions,
+        warnings,
+    })
 }
 
 struct Linter<'a> {
@@ -98,6 +121,8 @@ struct Linter<'a> {
     found: Vec<Diagnostic>,
     calls: Vec<Call>,
     looped: BTreeSet<(usize, usize)>,
+    /// How many of the first parameters of a closure are captured variables.
+    captured: BTreeMap<String, usize>,
 }
 
 impl Linter<'_> {
@@ -146,8 +171,14 @@ impl Linter<'_> {
             return;
         }
         // A closure that captures variables is written as a call of `curry` by the parser.
-        let own = name == "curry" && call.args.len() > 1;
-        if own || !rhai::is_valid_identifier(name) || call.is_operator_call() {
+        if name == "curry"
+            && let Some((Expr::DynamicConstant(closure, _), captured)) = call.args.split_first()
+            && let Some(closure) = closure.read_lock::<FnPtr>()
+        {
+            self.captured.insert(closure.fn_name().to_owned(), captured.len());
+            return;
+        }
+        if !rhai::is_valid_identifier(name) || call.is_operator_call() {
             return;
         }
         if self.vocabulary.get(name).is_some() && !self.scripted.contains_key(name) {
@@ -155,11 +186,20 @@ impl Linter<'_> {
             return;
         }
         let count = call.args.len();
-        let language = LANGUAGE.iter().find(|(word, _)| *word == name).map(|(_, counts)| *counts);
+        let language = LANGUAGE
+            .iter()
+            .find(|(word, _)| *word == name)
+            .map(|(_, counts)| *counts);
         let mut arities: BTreeSet<usize> = language.unwrap_or_default().iter().copied().collect();
         arities.extend(self.natives.get(name).into_iter().flatten());
         arities.extend(self.scripted.get(name).into_iter().flatten());
-        self.judge(name, count, &arities, at, self.vocabulary.words().map(|word| word.name.clone()).collect());
+        self.judge(
+            name,
+            count,
+            &arities,
+            at,
+            self.vocabulary.words().map(|word| word.name.clone()).collect(),
+        );
     }
 
     fn method(&mut self, call: &FnCallExpr, at: rhai::Position) {
@@ -167,7 +207,10 @@ impl Linter<'_> {
         if !rhai::is_valid_identifier(name) {
             return;
         }
-        let language = LANGUAGE.iter().find(|(word, _)| *word == name).map(|(_, counts)| *counts);
+        let language = LANGUAGE
+            .iter()
+            .find(|(word, _)| *word == name)
+            .map(|(_, counts)| *counts);
         let natives = self.natives.get(name).into_iter().flatten().copied();
         let whole = language.unwrap_or_default().iter().copied().chain(natives);
         let mut arities: BTreeSet<usize> = whole.filter_map(|count| count.checked_sub(1)).collect();
@@ -193,11 +236,21 @@ impl Linter<'_> {
             return;
         }
         if let Some((_, instead)) = ELSEWHERE.iter().find(|(word, _)| *word == name) {
-            self.error("P006", format!("`{name}` is not allowed in scripts"), at, (*instead).to_owned());
+            self.error(
+                "P006",
+                format!("`{name}` is not allowed in scripts"),
+                at,
+                (*instead).to_owned(),
+            );
             return;
         }
         let visible = |name: &&String| rhai::is_valid_identifier(name) && !name.starts_with("anon$");
-        let known = self.natives.keys().chain(self.scripted.keys()).chain(&more).filter(visible);
+        let known = self
+            .natives
+            .keys()
+            .chain(self.scripted.keys())
+            .chain(&more)
+            .filter(visible);
         let local = more.iter().filter(|word| word.ends_with(&format!("::{name}")));
         let help = match nearest(name, local.chain(known).map(String::as_str)) {
             Some(known) => format!("did you mean `{known}`?"),
@@ -225,7 +278,11 @@ impl Linter<'_> {
         };
         if !word.arity.contains(&count) {
             let (least, most) = (word.arity.start(), word.arity.end());
-            let takes = if least == most { format!("{most}") } else { format!("{least} to {most}") };
+            let takes = if least == most {
+                format!("{most}")
+            } else {
+                format!("{least} to {most}")
+            };
             let message = format!("`{name}` does not take {count} {}", arguments(count));
             let help = format!("it takes {takes}: {}", word.help);
             self.error("P003", message, at, help);
@@ -238,14 +295,21 @@ impl Linter<'_> {
             && word.namespace().is_some()
             && self.looped.insert((at.line, at.column))
         {
-            let message = format!("`{name}` in a loop is done one after the other and stops at the first error");
+            let message =
+                format!("`{name}` in a loop is done one after the other and stops at the first error");
             let help = "use `each(list, |item| …)`, which goes on and does many at once".to_owned();
             let place = (at.line, at.column);
             let (file, text) = (self.program.name(), self.program.text());
-            self.found.push(Diagnostic::error_at("P007", message, file, text, place, help).as_warning());
+            self.found
+                .push(Diagnostic::error_at("P007", message, file, text, place, help).as_warning());
         }
         let args = call.args.iter().map(Literal::of).collect();
-        self.calls.push(Call { name: name.to_owned(), at, in_loop, args });
+        self.calls.push(Call {
+            name: name.to_owned(),
+            at,
+            in_loop,
+            args,
+        });
     }
 
     /// A method of `variable` that is given a closure which captured the same variable.
@@ -277,7 +341,14 @@ impl Linter<'_> {
             let at = text.match_indices(param).find(is_param).map_or(0, |(at, _)| at);
             let message = format!("`{param}` is an input of the script and cannot be a parameter");
             let (file, span) = (self.program.name(), at..at + param.len());
-            self.found.push(Diagnostic::error("P005", message, file, text, span, "choose another name"));
+            self.found.push(Diagnostic::error(
+                "P005",
+                message,
+                file,
+                text,
+                span,
+                "choose another name",
+            ));
         }
     }
 
@@ -289,7 +360,14 @@ impl Linter<'_> {
         let at = text.find(&format!("fn {name}")).map_or(0, |at| at + 3);
         let message = format!("`{name}` is a word of Cordon and cannot be defined again");
         let (file, span) = (self.program.name(), at..at + name.len());
-        self.found.push(Diagnostic::error("P005", message, file, text, span, "choose another name"));
+        self.found.push(Diagnostic::error(
+            "P005",
+            message,
+            file,
+            text,
+            span,
+            "choose another name",
+        ));
     }
 
     fn shadows(&mut self, name: &str, at: rhai::Position, inputs: &[&str]) {
@@ -307,23 +385,27 @@ impl Linter<'_> {
     fn error(&mut self, code: &'static str, message: String, at: rhai::Position, help: String) {
         let place = (at.line().unwrap_or(1), at.position().unwrap_or(1));
         let (file, text) = (self.program.name(), self.program.text());
-        self.found.push(Diagnostic::error_at(code, message, file, text, place, help));
+        self.found
+            .push(Diagnostic::error_at(code, message, file, text, place, help));
     }
 
     fn warning(&mut self, code: &'static str, message: String, at: rhai::Position, help: String) {
         let place = (at.line().unwrap_or(1), at.position().unwrap_or(1));
         let (file, text) = (self.program.name(), self.program.text());
-        self.found.push(Diagnostic::error_at(code, message, file, text, place, help).as_warning());
+        self.found
+            .push(Diagnostic::error_at(code, message, file, text, place, help).as_warning());
     }
 }
 
 /// Whether the last node of the path is done again and again by a loop around it. What a `for` goes over is
 /// worked out once.
 fn in_loop(path: &[ASTNode]) -> bool {
-    path.iter().zip(path.iter().skip(1)).any(|pair| match pair {
-        (ASTNode::Stmt(Stmt::For(..)), ASTNode::Stmt(_)) => true,
-        (ASTNode::Stmt(Stmt::While(..) | Stmt::Do(..)), _) => true,
-        _ => false,
+    path.iter().zip(path.iter().skip(1)).any(|pair| {
+        matches!(
+            pair,
+            (ASTNode::Stmt(Stmt::For(..)), ASTNode::Stmt(_))
+                | (ASTNode::Stmt(Stmt::While(..) | Stmt::Do(..)), _)
+        )
     })
 }
 

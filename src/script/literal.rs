@@ -31,7 +31,11 @@ impl Literal {
     pub fn value(&self) -> Option<Value> {
         match self {
             Literal::Scalar(value) => Some(value.clone()),
-            Literal::List(items) => items.iter().map(Literal::value).collect::<Option<_>>().map(Value::Array),
+            Literal::List(items) => items
+                .iter()
+                .map(Literal::value)
+                .collect::<Option<_>>()
+                .map(Value::Array),
             Literal::Map(members) => members
                 .iter()
                 .map(|(key, inner)| Some((key.clone(), inner.value()?)))
@@ -45,14 +49,20 @@ impl Literal {
         match expression {
             Expr::Array(items, _) => Literal::List(items.iter().map(Literal::of).collect()),
             Expr::Map(members, _) => Literal::Map(
-                members.0.iter().map(|(name, inner)| (name.name.to_string(), Literal::of(inner))).collect(),
+                members
+                    .0
+                    .iter()
+                    .map(|(name, inner)| (name.name.to_string(), Literal::of(inner)))
+                    .collect(),
             ),
             Expr::BoolConstant(..)
             | Expr::IntegerConstant(..)
             | Expr::FloatConstant(..)
             | Expr::CharConstant(..)
             | Expr::StringConstant(..)
-            | Expr::Unit(_) => expression.get_literal_value(None).map_or(Literal::Unknown, |value| scalar(&value)),
+            | Expr::Unit(_) => expression
+                .get_literal_value(None)
+                .map_or(Literal::Unknown, |value| scalar(&value)),
             _ => Literal::Unknown,
         }
     }
@@ -70,7 +80,9 @@ fn scalar(value: &Dynamic) -> Literal {
     } else if let Ok(value) = value.as_char() {
         Some(Value::String(value.to_string()))
     } else {
-        value.read_lock::<ImmutableString>().map(|text| Value::String(text.to_string()))
+        value
+            .read_lock::<ImmutableString>()
+            .map(|text| Value::String(text.to_string()))
     };
     scalar.map_or(Literal::Unknown, Literal::Scalar)
 }

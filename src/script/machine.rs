@@ -46,7 +46,15 @@ struct Machine {
     vocabulary: Digest,
     engine: Engine,
     state: Rc<State>,
-    programs: Vec<(Digest, Compiled)>,
+    /// Most recently used last.
+    programs: Vec<Remembered>,
+}
+
+/// A program as it was compiled for inputs of these names.
+struct Remembered {
+    digest: Digest,
+    inputs: Vec<String>,
+    program: Compiled,
 }
 
 /// A program, or why it does not compile.
@@ -56,21 +64,26 @@ impl Machine {
     fn new(vocabulary: &Vocabulary) -> Machine {
         let state = State::new();
         let engine = engine::build(&state, vocabulary);
-        Machine { vocabulary: vocabulary.digest(), engine, state, programs: Vec::new() }
+        Machine {
+            vocabulary: vocabulary.digest(),
+            engine,
+            state,
+            programs: Vec::new(),
+        }
     }
 
     fn advance(&mut self, job: &Job) -> Advance {
         self.state.begin(job);
         let compiled = self.compiled(job);
         let result = match compiled {
-            Err(failure) => Err(Failure::clone(&failure)),
+            Err(failure) => Err(Box::new(Failure::clone(&failure))),
             Ok(_) if self.state.is_ended() => Ok(serde_json::Value::Null),
             Ok(ast) => self.run(job, &ast),
         };
         self.state.finish(result)
     }
 
-    fn run(&self, job: &Job, ast: &AST) -> Result<serde_json::Value, Failure> {
+    fn run(&self, job: &Job, ast: &AST) -> Result<serde_json::Value, Box<Failure>> {
         let mut scope = scope_of(job.inputs.keys().map(String::as_str));
         let result = match &job.entry {
             Entry::Main => self.engine.eval_ast_with_scope::<Dynamic>(&mut scope, ast),
@@ -78,34 +91,47 @@ impl Machine {
                 let own = |arg: &serde_json::Value| Json::answer(Root::Own(Rc::new(arg.clone())));
                 let args: Vec<Dynamic> = args.iter().map(own).collect();
                 let options = CallFnOptions::new();
-                self.engine.call_fn_with_options::<Dynamic>(options, &mut scope, ast, name, args)
+                self.engine
+                    .call_fn_with_options::<Dynamic>(options, &mut scope, ast, name, args)
             }
         };
-        let value = result.map_err(|error| failure(&error))?;
+        let value = result.map_err(|error| Box::new(failure(&error)))?;
         if self.state.is_ended() {
             return Ok(serde_json::Value::Null);
         }
-        to_json(&value, &mut Allowance::new())
-            .map_err(|error| Failure::of(Thrown::new("not-data", error.to_string()), None, Vec::new()))
+        let value = to_json(&value, &mut Allowance::new());
+        if job.entry == Entry::Main {
+            // What a playbook's last line happens to be must not fail a run that did all its work.
+            return Ok(value.unwrap_or_default());
+        }
+        value.map_err(|error| {
+            Box::new(Failure::of(
+                Thrown::new("not-data", error.to_string()),
+                None,
+                Vec::new(),
+            ))
+        })
     }
 
     fn compiled(&mut self, job: &Job) -> Compiled {
-        let names = job.inputs.keys().map(String::as_str);
-        let text = job.program.digest().to_string();
-        let key = Digest::of_parts(&std::iter::once(text.as_str()).chain(names.clone()).collect::<Vec<_>>());
-        if let Some(n) = self.programs.iter().position(|(known, _)| *known == key) {
+        let digest = job.program.digest();
+        let same = |known: &Remembered| known.digest == digest && known.inputs.iter().eq(job.inputs.keys());
+        if let Some(n) = self.programs.iter().position(same) {
             let found = self.programs.remove(n);
-            let program = found.1.clone();
+            let program = found.program.clone();
             self.programs.push(found);
             return program;
         }
-        let names: Vec<&str> = names.collect();
+        let names: Vec<&str> = job.inputs.keys().map(String::as_str).collect();
         let program = match compile(&self.engine, &job.program, &job.vocabulary, &names) {
             Ok((ast, _)) => Ok(Rc::new(ast)),
             Err(diagnostics) => {
                 let first = diagnostics.first();
                 let message = first.map(|first| format!("{}: {}", first.code, first.message));
-                let at = first.map(|first| Position { line: first.line, column: first.column });
+                let at = first.map(|first| Position {
+                    line: first.line,
+                    column: first.column,
+                });
                 let thrown = Thrown::new("check", message.unwrap_or_default());
                 Err(Rc::new(Failure::of(thrown, at, Vec::new())))
             }
@@ -113,7 +139,12 @@ impl Machine {
         if self.programs.len() >= PROGRAMS_KEPT {
             drop(self.programs.remove(0));
         }
-        self.programs.push((key, program.clone()));
+        let inputs = job.inputs.keys().cloned().collect();
+        self.programs.push(Remembered {
+            digest,
+            inputs,
+            program: program.clone(),
+        });
         program
     }
 }

@@ -27,7 +27,11 @@ pub(super) enum Ending {
     /// Cut off from outside.
     Interrupted(Interrupted),
     /// The record says something else.
-    Diverged { step: StepId, recorded: String, found: String },
+    Diverged {
+        step: StepId,
+        recorded: String,
+        found: String,
+    },
     /// A limit, or something no `try` may catch. The position is filled in by whoever knows it.
     Failed(Thrown),
 }
@@ -130,11 +134,17 @@ impl State {
         self.operations.set(now);
         if now > limits::SCRIPT_OPERATIONS_MAX {
             let most = limits::SCRIPT_OPERATIONS_MAX;
-            self.end(Ending::Failed(Thrown::new("limit", format!("the script does more than {most} operations"))));
+            self.end(Ending::Failed(Thrown::new(
+                "limit",
+                format!("the script does more than {most} operations"),
+            )));
         } else if self.stack_top.get().abs_diff(stack_here())
             > limits::SCRIPT_STACK_BYTES - limits::SCRIPT_STACK_RESERVE
         {
-            self.end(Ending::Failed(Thrown::new("limit", "the script's calls are nested too deeply")));
+            self.end(Ending::Failed(Thrown::new(
+                "limit",
+                "the script's calls are nested too deeply",
+            )));
         } else if before / LOOK_EVERY != now / LOOK_EVERY {
             self.look();
         }
@@ -184,7 +194,13 @@ impl State {
     }
 
     /// Runs one branch of the branching word at `step`: places inside it start again from 0.
-    pub(super) fn in_branch<T>(&self, step: &StepId, branch: u32, depth: Depth, run: impl FnOnce() -> T) -> T {
+    pub(super) fn in_branch<T>(
+        &self,
+        step: &StepId,
+        branch: u32,
+        depth: Depth,
+        run: impl FnOnce() -> T,
+    ) -> T {
         let path = step.numbers().iter().copied().chain([branch]).collect();
         let outer_path = self.path.replace(path);
         let outer_next = self.next.replace(0);
@@ -206,7 +222,10 @@ impl State {
         self.asked_bytes.set(self.asked_bytes.get().saturating_add(bytes));
         let (most, most_bytes) = (limits::ASKS_PER_RUN_MAX, limits::ASKED_BYTES_PER_RUN_MAX);
         if self.asks.get() > most {
-            return Err(Thrown::new("limit", format!("the script asks more than {most} times")));
+            return Err(Thrown::new(
+                "limit",
+                format!("the script asks more than {most} times"),
+            ));
         }
         if self.asked_bytes.get() > most_bytes {
             let message = format!("the arguments of all asks are larger than {most_bytes} bytes");
@@ -250,27 +269,45 @@ impl State {
     }
 
     pub(super) fn diverged(&self, step: StepId, recorded: String, found: String) {
-        self.end(Ending::Diverged { step, recorded, found });
+        self.end(Ending::Diverged {
+            step,
+            recorded,
+            found,
+        });
     }
 
     /// The outcome of the evaluation, given what the engine returned.
-    pub(super) fn finish(&self, result: Result<serde_json::Value, Failure>) -> Advance {
+    pub(super) fn finish(&self, result: Result<serde_json::Value, Box<Failure>>) -> Advance {
         let waiting = self.waiting.take();
         let told = self.told.take();
         let ending = self.ending.take();
-        self.answered_within(&ending, &result).unwrap_or_else(|| match ending {
-            Some(Ending::Waiting) => Advance::Asks { waiting, told },
-            Some(Ending::Interrupted(why)) => Advance::Interrupted { why },
-            Some(Ending::Diverged { step, recorded, found }) => Advance::Diverged { step, recorded, found },
-            Some(Ending::Failed(thrown)) => {
-                let (at, chain) = result.err().map_or((None, Vec::new()), |error| (error.at, error.chain));
-                Advance::Failed { error: Failure::of(thrown, at, chain), told }
-            }
-            None => match result {
-                Ok(value) => Advance::Returned { value, told },
-                Err(error) => Advance::Failed { error, told },
-            },
-        })
+        self.answered_within(&ending, &result)
+            .unwrap_or_else(|| match ending {
+                Some(Ending::Waiting) => Advance::Asks { waiting, told },
+                Some(Ending::Interrupted(why)) => Advance::Interrupted { why },
+                Some(Ending::Diverged {
+                    step,
+                    recorded,
+                    found,
+                }) => Advance::Diverged {
+                    step,
+                    recorded,
+                    found,
+                },
+                Some(Ending::Failed(thrown)) => {
+                    let (at, chain) = result
+                        .err()
+                        .map_or((None, Vec::new()), |error| (error.at, error.chain));
+                    Advance::Failed {
+                        error: Failure::of(thrown, at, chain),
+                        told,
+                    }
+                }
+                None => match result {
+                    Ok(value) => Advance::Returned { value, told },
+                    Err(error) => Advance::Failed { error: *error, told },
+                },
+            })
     }
 
     /// A divergence where something recorded was never reached. A branch, once begun, is begun in every
@@ -278,7 +315,7 @@ impl State {
     fn answered_within(
         &self,
         ending: &Option<Ending>,
-        result: &Result<serde_json::Value, Failure>,
+        result: &Result<serde_json::Value, Box<Failure>>,
     ) -> Option<Advance> {
         let cut_off = !matches!(ending, None | Some(Ending::Waiting));
         if cut_off || result.as_ref().is_err_and(|error| error.code == "limit") {
@@ -288,16 +325,25 @@ impl State {
         let answers = self.answers();
         let replayed = self.replayed_answers.borrow();
         if replayed.len() < answers.len()
-            && let Some((step, Answer { asked, .. })) = answers.iter().find(|(step, _)| !replayed.contains(step))
+            && let Some((step, Answer { asked, .. })) =
+                answers.iter().find(|(step, _)| !replayed.contains(step))
         {
-            return Some(Advance::Diverged { step: step.clone(), recorded: asked.clone(), found });
+            return Some(Advance::Diverged {
+                step: step.clone(),
+                recorded: asked.clone(),
+                found,
+            });
         }
         let tells = self.recorded_tells.borrow();
         let replayed = self.replayed_tells.borrow();
         if replayed.len() < tells.len()
             && let Some((step, digest)) = tells.iter().find(|(step, _)| !replayed.contains(step))
         {
-            return Some(Advance::Diverged { step: step.clone(), recorded: tell_text(digest), found });
+            return Some(Advance::Diverged {
+                step: step.clone(),
+                recorded: tell_text(digest),
+                found,
+            });
         }
         None
     }
@@ -310,7 +356,10 @@ pub(super) fn tell_text(digest: &Digest) -> String {
 
 /// A place in a program as everything outside this room sees it.
 pub(super) fn place(at: rhai::Position) -> Option<Position> {
-    at.line().map(|line| Position { line, column: at.position().unwrap_or(1) })
+    at.line().map(|line| Position {
+        line,
+        column: at.position().unwrap_or(1),
+    })
 }
 
 /// About where the stack of this thread is now: the address of a local.
@@ -319,4 +368,3 @@ fn stack_here() -> usize {
     let local = 0_u8;
     std::hint::black_box(std::ptr::from_ref(&local)) as usize
 }
-

@@ -60,9 +60,16 @@ impl FromStr for StepId {
     fn from_str(text: &str) -> Result<StepId, NotAStep> {
         let number = |part: &str| {
             let canonical = part == "0" || !part.starts_with(['0', '+']);
-            if canonical { part.parse::<u32>().map_err(|_| NotAStep) } else { Err(NotAStep) }
+            if canonical {
+                part.parse::<u32>().map_err(|_| NotAStep)
+            } else {
+                Err(NotAStep)
+            }
         };
-        text.split('.').map(number).collect::<Result<Box<[u32]>, NotAStep>>().map(StepId)
+        text.split('.')
+            .map(number)
+            .collect::<Result<Box<[u32]>, NotAStep>>()
+            .map(StepId)
     }
 }
 
@@ -74,7 +81,9 @@ impl Serialize for StepId {
 
 impl<'de> Deserialize<'de> for StepId {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<StepId, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+        String::deserialize(deserializer)?
+            .parse()
+            .map_err(serde::de::Error::custom)
     }
 }
 
@@ -97,7 +106,10 @@ mod tests {
     #[test]
     fn a_step_reads_back_and_has_one_spelling() {
         assert_eq!(serde_json::to_string(&step("2.0.1")).unwrap(), r#""2.0.1""#);
-        assert_eq!(serde_json::from_str::<StepId>(r#""2.0.1""#).unwrap(), step("2.0.1"));
+        assert_eq!(
+            serde_json::from_str::<StepId>(r#""2.0.1""#).unwrap(),
+            step("2.0.1")
+        );
         for text in ["", "a", "1.", "01", "+1", "-1", "1..2"] {
             assert_eq!(text.parse::<StepId>(), Err(NotAStep), "{text}");
         }

@@ -13,7 +13,9 @@ type Done = Result<(), Box<EvalAltResult>>;
 pub(super) fn register(engine: &mut Engine) {
     type C<'a> = NativeCallContext<'a>;
     type S = ImmutableString;
-    engine.register_fn("replace", |c: C, text: &mut S, find: S, with: S| replace(&c, text, &find, &with));
+    engine.register_fn("replace", |c: C, text: &mut S, find: S, with: S| {
+        replace(&c, text, &find, &with)
+    });
     engine.register_fn("replace", |c: C, text: &mut S, find: S, with: char| {
         replace(&c, text, &find, with.encode_utf8(&mut [0; 4]))
     });
@@ -21,9 +23,16 @@ pub(super) fn register(engine: &mut Engine) {
         replace(&c, text, find.encode_utf8(&mut [0; 4]), &with)
     });
     engine.register_fn("replace", |c: C, text: &mut S, find: char, with: char| {
-        replace(&c, text, find.encode_utf8(&mut [0; 4]), with.encode_utf8(&mut [0; 4]))
+        replace(
+            &c,
+            text,
+            find.encode_utf8(&mut [0; 4]),
+            with.encode_utf8(&mut [0; 4]),
+        )
     });
-    engine.register_fn("pad", |c: C, text: &mut S, length: i64, with: S| pad(&c, text, length, &with));
+    engine.register_fn("pad", |c: C, text: &mut S, length: i64, with: S| {
+        pad(&c, text, length, &with)
+    });
     engine.register_fn("pad", |c: C, text: &mut S, length: i64, with: char| {
         pad(&c, text, length, with.encode_utf8(&mut [0; 4]))
     });
@@ -32,7 +41,9 @@ pub(super) fn register(engine: &mut Engine) {
 fn replace(context: &NativeCallContext, text: &mut ImmutableString, find: &str, with: &str) -> Done {
     let found = text.matches(find).count();
     let kept = text.len() - found * find.len();
-    let grown = found.checked_mul(with.len()).and_then(|added| kept.checked_add(added));
+    let grown = found
+        .checked_mul(with.len())
+        .and_then(|added| kept.checked_add(added));
     if grown.is_none_or(|bytes| bytes > SCRIPT_STRING_BYTES_MAX) {
         return Err(too_long(context));
     }
@@ -47,13 +58,23 @@ fn pad(context: &NativeCallContext, text: &mut ImmutableString, length: i64, wit
         return Ok(());
     }
     if with.is_empty() {
-        return Err(throw(Thrown::new("script", "`pad` needs something to pad with"), context.call_position()));
+        return Err(throw(
+            Thrown::new("script", "`pad` needs something to pad with"),
+            context.call_position(),
+        ));
     }
     // Four bytes is the longest character there is.
-    if length.checked_mul(4).is_none_or(|bytes| bytes > SCRIPT_STRING_BYTES_MAX) {
+    if length
+        .checked_mul(4)
+        .is_none_or(|bytes| bytes > SCRIPT_STRING_BYTES_MAX)
+    {
         return Err(too_long(context));
     }
-    *text = text.chars().chain(with.chars().cycle().take(missing)).collect::<String>().into();
+    *text = text
+        .chars()
+        .chain(with.chars().cycle().take(missing))
+        .collect::<String>()
+        .into();
     Ok(())
 }
 

@@ -25,7 +25,9 @@ pub(super) struct Allowance {
 
 impl Allowance {
     pub(super) fn new() -> Allowance {
-        Allowance { bytes: limits::ENTRY_BYTES_MAX }
+        Allowance {
+            bytes: limits::ENTRY_BYTES_MAX,
+        }
     }
 
     /// How much was taken.
@@ -69,7 +71,9 @@ fn convert(value: &Dynamic, allowance: &mut Allowance, depth: usize) -> Result<V
     }
     if let Ok(value) = value.as_float() {
         let number = serde_json::Number::from_f64(value);
-        return number.map(Value::Number).ok_or_else(|| NotData::Kind(format!("`{value}`")));
+        return number
+            .map(Value::Number)
+            .ok_or_else(|| NotData::Kind(format!("`{value}`")));
     }
     if let Ok(value) = value.as_char() {
         return Ok(Value::String(value.to_string()));
@@ -80,11 +84,14 @@ fn convert(value: &Dynamic, allowance: &mut Allowance, depth: usize) -> Result<V
     }
     if let Some(json) = value.read_lock::<Json>() {
         let inner = json.value();
-        take_json(inner, allowance)?;
+        take_json(inner, allowance, depth)?;
         return Ok(inner.clone());
     }
     if let Ok(items) = value.as_array_ref() {
-        return items.iter().map(|item| convert(item, allowance, deeper)).collect();
+        return items
+            .iter()
+            .map(|item| convert(item, allowance, deeper))
+            .collect();
     }
     if let Ok(members) = value.as_map_ref() {
         let mut object = serde_json::Map::new();
@@ -107,14 +114,19 @@ fn kind(value: &Dynamic) -> String {
     }
 }
 
-fn take_json(value: &Value, allowance: &mut Allowance) -> Result<(), NotData> {
+/// Takes what a lazy value holds. Its depth counts too: a script can wrap outcomes in outcomes, and what
+/// leaves the script is read and dropped on threads with ordinary stacks.
+fn take_json(value: &Value, allowance: &mut Allowance, depth: usize) -> Result<(), NotData> {
+    let deeper = depth.checked_sub(1).ok_or(NotData::Depth)?;
     allowance.take(8)?;
     match value {
         Value::String(text) => allowance.take(text.len()),
-        Value::Array(items) => items.iter().try_for_each(|item| take_json(item, allowance)),
+        Value::Array(items) => items
+            .iter()
+            .try_for_each(|item| take_json(item, allowance, deeper)),
         Value::Object(members) => members.iter().try_for_each(|(key, inner)| {
             allowance.take(key.len())?;
-            take_json(inner, allowance)
+            take_json(inner, allowance, deeper)
         }),
         _ => Ok(()),
     }

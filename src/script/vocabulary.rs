@@ -38,12 +38,22 @@ pub struct Word {
 impl Word {
     /// A word the script waits for.
     pub fn ask(name: impl Into<String>, arity: RangeInclusive<usize>, help: impl Into<String>) -> Word {
-        Word { name: name.into(), kind: Kind::Ask, arity, help: help.into() }
+        Word {
+            name: name.into(),
+            kind: Kind::Ask,
+            arity,
+            help: help.into(),
+        }
     }
 
     /// A word the script does not wait for.
     pub fn tell(name: impl Into<String>, arity: RangeInclusive<usize>, help: impl Into<String>) -> Word {
-        Word { name: name.into(), kind: Kind::Tell, arity, help: help.into() }
+        Word {
+            name: name.into(),
+            kind: Kind::Tell,
+            arity,
+            help: help.into(),
+        }
     }
 
     /// The namespace, if the name has one.
@@ -53,7 +63,9 @@ impl Word {
 
     /// The name after the namespace.
     pub fn local(&self) -> &str {
-        self.name.split_once("::").map_or(self.name.as_str(), |(_, local)| local)
+        self.name
+            .split_once("::")
+            .map_or(self.name.as_str(), |(_, local)| local)
     }
 }
 
@@ -85,8 +97,7 @@ impl Vocabulary {
     ///
     /// A name that a script could not call, or a word with too many arguments.
     pub fn new(words: impl IntoIterator<Item = Word>) -> Result<Vocabulary, NotAWord> {
-        let words: BTreeMap<String, Word> =
-            words.into_iter().map(|word| (word.name.clone(), word)).collect();
+        let words: BTreeMap<String, Word> = words.into_iter().map(|word| (word.name.clone(), word)).collect();
         let mut parts: Vec<String> = Vec::with_capacity(words.len() * 3);
         for word in words.values() {
             acceptable(word)?;
@@ -122,12 +133,69 @@ impl Vocabulary {
 /// Words of the Rhai language (1.27), used or kept for later: no name of a variable, function, property or
 /// namespace may be one of them.
 const RESERVED: [&str; 63] = [
-    "true", "false", "let", "const", "is_shared", "if", "else", "switch", "do", "while", "until", "loop", "for",
-    "in", "continue", "break", "fn", "private", "return", "throw", "try", "catch", "import", "export", "as",
-    "global", "Fn", "call", "curry", "this", "type_of", "print", "debug", "eval", "is_def_fn", "is_def_var",
-    "var", "static", "shared", "is", "goto", "exit", "match", "case", "public", "protected", "new", "use", "with",
-    "module", "package", "super", "spawn", "thread", "go", "sync", "async", "await", "yield", "default", "void",
-    "null", "nil",
+    "true",
+    "false",
+    "let",
+    "const",
+    "is_shared",
+    "if",
+    "else",
+    "switch",
+    "do",
+    "while",
+    "until",
+    "loop",
+    "for",
+    "in",
+    "continue",
+    "break",
+    "fn",
+    "private",
+    "return",
+    "throw",
+    "try",
+    "catch",
+    "import",
+    "export",
+    "as",
+    "global",
+    "Fn",
+    "call",
+    "curry",
+    "this",
+    "type_of",
+    "print",
+    "debug",
+    "eval",
+    "is_def_fn",
+    "is_def_var",
+    "var",
+    "static",
+    "shared",
+    "is",
+    "goto",
+    "exit",
+    "match",
+    "case",
+    "public",
+    "protected",
+    "new",
+    "use",
+    "with",
+    "module",
+    "package",
+    "super",
+    "spawn",
+    "thread",
+    "go",
+    "sync",
+    "async",
+    "await",
+    "yield",
+    "default",
+    "void",
+    "null",
+    "nil",
 ];
 
 /// Whether the language keeps this name.
@@ -140,7 +208,9 @@ fn acceptable(word: &Word) -> Result<(), NotAWord> {
     if parts.len() > 2 || !parts.iter().all(|part| rhai::is_valid_identifier(part)) {
         return Err(NotAWord::Name(word.name.clone()));
     }
-    if parts.iter().any(|part| is_reserved(part)) || (parts.len() == 1 && OWN_WORDS.contains(&word.name.as_str())) {
+    if parts.iter().any(|part| is_reserved(part))
+        || (parts.len() == 1 && OWN_WORDS.contains(&word.name.as_str()))
+    {
         return Err(NotAWord::Reserved(word.name.clone()));
     }
     if *word.arity.end() > ARGUMENTS_MAX {

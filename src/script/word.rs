@@ -27,8 +27,9 @@ pub(super) fn register(module: &mut Module, state: &Rc<State>, word: &Word) {
             0 => function.set_into_module(module, move |c: C| call(c.call_position(), &[])),
             1 => function.set_into_module(module, move |c: C, a: D| call(c.call_position(), &[a])),
             2 => function.set_into_module(module, move |c: C, a: D, b: D| call(c.call_position(), &[a, b])),
-            3 => function
-                .set_into_module(module, move |c: C, a: D, b: D, d: D| call(c.call_position(), &[a, b, d])),
+            3 => function.set_into_module(module, move |c: C, a: D, b: D, d: D| {
+                call(c.call_position(), &[a, b, d])
+            }),
             4 => function.set_into_module(module, move |c: C, a: D, b: D, d: D, e: D| {
                 call(c.call_position(), &[a, b, d, e])
             }),
@@ -51,7 +52,13 @@ pub(super) fn say(state: &State, kind: Kind, name: &str, args: &[Dynamic], at: r
     let mut allowance = Allowance::new();
     let data: Result<Vec<_>, _> = args.iter().map(|arg| to_json(arg, &mut allowance)).collect();
     let data = data.map_err(|error| {
-        throw(Thrown { action: Some(name.to_owned()), ..Thrown::new("not-data", error.to_string()) }, at)
+        throw(
+            Thrown {
+                action: Some(name.to_owned()),
+                ..Thrown::new("not-data", error.to_string())
+            },
+            at,
+        )
     })?;
     if let Err(thrown) = state.count_ask(allowance.used()) {
         state.end(Ending::Failed(thrown));

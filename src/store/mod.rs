@@ -3,10 +3,17 @@
 //! A store decides nothing.
 
 mod alerts;
+#[cfg(test)]
+mod contract;
 mod control;
 mod error;
 mod feed;
+mod home;
+pub mod memory;
+mod place;
 mod runs;
+mod sealed;
+pub mod sqlite;
 mod targets;
 
 pub use alerts::{Accepted, Alert, AlertRow, Alerts, Claimed, Disposition, NewAlert};
@@ -14,6 +21,7 @@ pub use control::{Control, Principal, Switches};
 pub use error::{Error, Result};
 pub use feed::{Counts, Feed, FeedItem};
 pub use runs::{Appended, Claim, Created, NewRun, RunQuery, RunRow, RunStatus, RunUpdate, Runs};
+pub use sealed::Sealed;
 pub use targets::{DueHolder, HoldEnd, Locked, NewHold, Targets, Took};
 
 /// Everything a store can do.

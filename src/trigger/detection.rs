@@ -204,11 +204,19 @@ fn item(key: &Key, body: &Node, report: &mut Report<'_>) -> Option<DetectionItem
         Ok(_) => Some(item),
         Err(error) => {
             let text = error.to_string();
-            let first = text.lines().next().unwrap_or("").trim_end_matches(':').to_owned();
+            // A broken expression is drawn over several lines; the first and the last say it.
+            let lines: Vec<&str> = text
+                .lines()
+                .map(|line| line.trim().trim_end_matches(':'))
+                .collect();
+            let said = match lines.as_slice() {
+                [first, .., last] => format!("{first}, {last}"),
+                _ => text.clone(),
+            };
             report.error(
                 "T011",
                 &body.span,
-                format!("the value of `{}` cannot be used: {first}", key.text),
+                format!("the value of `{}` cannot be used: {said}", key.text),
                 "correct the value, or put it in single quotes if characters were taken as special",
             );
             None

@@ -200,6 +200,25 @@ fn broken_triggers_point_at_what_is_wrong() {
 }
 
 #[test]
+fn a_place_after_letters_of_several_bytes_is_still_the_place() {
+    let text = "title: 'Überfällig 見つけた 🦀'\n# ein Kommentar mit Ä\nlogsource: { product: cordon, category: finding } # äöü 見つけた\ndetection: # ÄÖÜ\n  \
+                who: { title: 'é🦀', affected.tpye: host }\n  condition: who\n";
+    let errors = Trigger::load("f", text, "p").unwrap_err();
+    assert_eq!(
+        (errors[0].code, errors[0].line, errors[0].column),
+        ("T008", 5, 23)
+    );
+    assert!(errors[0].render(false).contains("^^^^^^^^^^^^^"));
+}
+
+#[test]
+fn a_large_file_of_long_letters_loads_in_one_pass() {
+    let values = vec!["'é'"; 9_000].join(", ");
+    let trigger = with_detection(&format!("  a: {{ title: [{values}] }}\n  condition: a"));
+    assert!(trigger.is_ok(), "{trigger:?}");
+}
+
+#[test]
 fn every_code_has_its_page() {
     for n in 1..=17 {
         let page = format!("{}/docs/errors/T{n:03}.md", env!("CARGO_MANIFEST_DIR"));
@@ -372,7 +391,7 @@ fn any_detection() -> impl Strategy<Value = String> {
         for (n, search) in searches.iter().enumerate() {
             text.push_str(&format!("  s{}:\n{search}", n + 1));
         }
-        text + &format!("  condition: {condition}")
+        text + format!("  condition: {condition}").as_str()
     })
 }
 
@@ -453,7 +472,7 @@ proptest! {
         let end = (at + cut).min(EXAMPLE.len());
         let text = format!("{}{put}{}", &EXAMPLE[..at], &EXAMPLE[end..]);
         if let Err(errors) = Trigger::load("f", &text, "p") {
-            prop_assert!(!errors.is_empty());
+            prop_assert!(errors.iter().all(|error| !error.render(false).is_empty()) && !errors.is_empty());
         }
     }
 }

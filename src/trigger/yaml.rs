@@ -102,8 +102,10 @@ pub(super) fn read(source: &str, report: &mut Report<'_>) -> Option<Node> {
         );
         return None;
     }
+    let offsets = (!source.is_ascii()).then(|| source.char_indices().map(|(at, _)| at).collect());
     let mut reader = Reader {
         source,
+        offsets,
         parser: Parser::new_from_str(source),
         nodes: 0,
         report,
@@ -113,6 +115,8 @@ pub(super) fn read(source: &str, report: &mut Report<'_>) -> Option<Node> {
 
 struct Reader<'a, 'r, 's> {
     source: &'a str,
+    /// Where each character begins, in bytes.
+    offsets: Option<Vec<usize>>,
     parser: Parser<'a, saphyr_parser::StrInput<'a>>,
     nodes: usize,
     report: &'r mut Report<'s>,
@@ -307,15 +311,12 @@ impl<'a> Reader<'a, '_, '_> {
         start..start + text.trim_end().len()
     }
 
-    /// The parser counts characters.
+    /// The parser counts characters; where they are bytes too, there is no table.
     fn byte(&self, character: usize) -> usize {
-        if self.source.is_ascii() {
-            return character.min(self.source.len());
+        match &self.offsets {
+            None => character.min(self.source.len()),
+            Some(offsets) => offsets.get(character).copied().unwrap_or(self.source.len()),
         }
-        self.source
-            .char_indices()
-            .nth(character)
-            .map_or(self.source.len(), |(at, _)| at)
     }
 }
 

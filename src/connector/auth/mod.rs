@@ -4,5 +4,5 @@
 mod oauth2;
 mod token;
 
-pub(super) use oauth2::{Issuer, NoToken, Token, Tokens};
+pub(super) use oauth2::{Issuer, Token, Tokens};
 pub(super) use token::{attach, credential};

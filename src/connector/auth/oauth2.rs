@@ -67,7 +67,9 @@ impl Tokens {
         log: &mut Vec<Request>,
     ) -> Result<Arc<Token>, NoToken> {
         let slot = self.slot(&instance.name, issuer.clock.now());
-        slot.get_or_try_init(|| fetch(issuer, auth, instance, egress, log)).await.cloned()
+        slot.get_or_try_init(|| fetch(issuer, auth, instance, egress, log))
+            .await
+            .cloned()
     }
 
     /// Forgets a token that was refused, unless another has taken its place already.
@@ -86,7 +88,10 @@ impl Tokens {
     fn slot(&self, instance: &str, now: Time) -> Slot {
         let mut slots = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let slot = slots.entry(instance.to_owned()).or_default();
-        if slot.get().is_some_and(|token| token.until <= now.plus_ms(MARGIN_MS)) {
+        if slot
+            .get()
+            .is_some_and(|token| token.until <= now.plus_ms(MARGIN_MS))
+        {
             *slot = Slot::default();
         }
         slot.clone()
@@ -106,7 +111,10 @@ async fn fetch(
         optional,
     } = auth
     else {
-        return Err(never("credentials", format!("`{}` issues no tokens", instance.name)));
+        return Err(never(
+            "credentials",
+            format!("`{}` issues no tokens", instance.name),
+        ));
     };
     let fatal = |fault| NoToken {
         fault,
@@ -114,8 +122,20 @@ async fn fetch(
     };
     let mut fields = vec![
         ("grant_type".to_owned(), "client_credentials".to_owned()),
-        ("client_id".to_owned(), credential(instance, "client_id").map_err(fatal)?.expose().to_owned()),
-        ("client_secret".to_owned(), credential(instance, "client_secret").map_err(fatal)?.expose().to_owned()),
+        (
+            "client_id".to_owned(),
+            credential(instance, "client_id")
+                .map_err(fatal)?
+                .expose()
+                .to_owned(),
+        ),
+        (
+            "client_secret".to_owned(),
+            credential(instance, "client_secret")
+                .map_err(fatal)?
+                .expose()
+                .to_owned(),
+        ),
     ];
     if let Some(scope) = scope {
         fields.push(("scope".to_owned(), scope.clone()));
@@ -125,7 +145,9 @@ async fn fetch(
             fields.push((name.clone(), value.expose().to_owned()));
         }
     }
-    let url = egress.url(token_path).map_err(|refused| never("egress-refused", refused.0))?;
+    let url = egress
+        .url(token_path)
+        .map_err(|refused| never("egress-refused", refused.0))?;
     let outgoing = Outgoing {
         method: Method::POST,
         url,
@@ -158,8 +180,11 @@ fn judge(
     let name = &instance.name;
     match incoming.status {
         200..=299 => {
-            let issued: Option<Issued> =
-                incoming.body.as_ref().ok().and_then(|body| serde_json::from_slice(body).ok());
+            let issued: Option<Issued> = incoming
+                .body
+                .as_ref()
+                .ok()
+                .and_then(|body| serde_json::from_slice(body).ok());
             match issued {
                 Some(issued) if !issued.access_token.trim().is_empty() => {
                     let life_ms = issued.expires_in.map_or(UNSAID_MS, |s| s.saturating_mul(1_000));
@@ -187,7 +212,9 @@ fn judge(
         }
         300..=399 => Err(never(
             "redirected",
-            format!("no token for `{name}`: the host sends us elsewhere, so its `base_url` is not the right one"),
+            format!(
+                "no token for `{name}`: the host sends us elsewhere, so its `base_url` is not the right one"
+            ),
         )),
         status @ 400..=499 => Err(never(
             "credentials",

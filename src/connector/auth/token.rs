@@ -36,13 +36,21 @@ pub(in super::super) fn attach(
         }
         AuthSpec::Oauth2 { .. } => match bearer {
             Some(token) => (AUTHORIZATION, Secret::new(format!("Bearer {}", token.expose()))),
-            None => return Err(Fault::new("credentials", format!("`{}` has no token", instance.name))),
+            None => {
+                return Err(Fault::new(
+                    "credentials",
+                    format!("`{}` has no token", instance.name),
+                ));
+            }
         },
     };
     let value = secret_header(value.expose()).ok_or_else(|| {
         Fault::new(
             "credentials",
-            format!("a credential of `{}` holds characters a header cannot carry", instance.name),
+            format!(
+                "a credential of `{}` holds characters a header cannot carry",
+                instance.name
+            ),
         )
     })?;
     headers.insert(name, value);
@@ -58,7 +66,10 @@ pub(in super::super) fn credential<'a>(instance: &'a Instance, name: &str) -> Re
         .ok_or_else(|| {
             Fault::new(
                 "credentials",
-                format!("`{}` has no credential `{name}`: set it in its configuration", instance.name),
+                format!(
+                    "`{}` has no credential `{name}`: set it in its configuration",
+                    instance.name
+                ),
             )
         })
 }

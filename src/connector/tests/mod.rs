@@ -1,0 +1,7 @@
+//! Connectors against a vendor on the loopback interface.
+
+mod crowdstrike;
+mod transport;
+mod vendor;
+
+pub(in crate::connector) use vendor::catalog;

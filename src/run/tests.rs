@@ -1,0 +1,670 @@
+//! Whole runs over the in-memory store and a scripted vendor that knows what it was asked to do, and that looks
+//! into the journal before it does anything.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde_json::{Map, Value, json};
+use tokio::sync::{mpsc, watch};
+
+use super::*;
+use crate::action::{
+    ActionName, ActionSpec, Class, Done, Fault, Outcome, ReadBack, Reading, Retry, Target, UndoSpec,
+    Verification,
+};
+use crate::clock::{Clock, SystemClock, Time};
+use crate::connector::{Acted, Catalog, Looked};
+use crate::finding::{Entity, EntityType, SeverityId};
+use crate::guardrail::{Halt, Policy, Protected};
+use crate::id::{Partition, RunId};
+use crate::journal::{Cause, ChainId, End, Event, OnFailure, PlaybookKind, RunState, Stage};
+use crate::playbook::{Bundle, Loaded, Parts};
+use crate::script::{Evaluators, Program};
+use crate::store::memory::MemoryStore;
+use crate::store::{RunStatus, Store};
+
+/// What the vendor does with the next change.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Mood {
+    Honest,
+    LosesAnswer,
+    LosesRequest,
+    Lies,
+    Refuses,
+    Busy,
+}
+
+struct Vendor {
+    store: Arc<dyn Store>,
+    hosts: Mutex<HashMap<String, String>>,
+    moods: Mutex<Vec<Mood>>,
+    changes: Mutex<Vec<(String, String)>>,
+    offline: AtomicBool,
+}
+
+impl Vendor {
+    fn state(&self, host: &str) -> String {
+        self.hosts
+            .lock()
+            .unwrap()
+            .get(host)
+            .cloned()
+            .unwrap_or_else(|| "normal".into())
+    }
+
+    fn set(&self, host: &str, state: &str) {
+        self.hosts.lock().unwrap().insert(host.into(), state.into());
+    }
+
+    fn changes(&self) -> Vec<(String, String)> {
+        self.changes.lock().unwrap().clone()
+    }
+
+    /// No change may be asked for whose intent is not durable.
+    async fn assert_intended(&self, key: &str) {
+        let mut found = false;
+        for partition in Partition::all() {
+            let query = crate::store::RunQuery {
+                limit: 1_000,
+                ..Default::default()
+            };
+            for row in self.store.runs(partition, &query).await.unwrap() {
+                for entry in self
+                    .store
+                    .journal(partition, ChainId::Run(row.id), 0)
+                    .await
+                    .unwrap()
+                {
+                    if let (_, Event::EffectIntended(intent)) = entry.event().unwrap() {
+                        found |= intent.key == key;
+                    }
+                }
+            }
+        }
+        assert!(found, "a change was asked for without a durable intent");
+    }
+}
+
+fn spec(verb: &str, undo: &str, in_force: &str, pending: &str) -> ActionSpec {
+    let name = |verb: &str| format!("crowdstrike::{verb}").parse::<ActionName>().unwrap();
+    ActionSpec {
+        name: name(verb),
+        title: verb.into(),
+        class: Class::Set,
+        provides: None,
+        targets: vec![EntityType::Host],
+        args: BTreeMap::new(),
+        facet: Some("network".into()),
+        resolve: Some("find".into()),
+        capture: None,
+        verify: Some(ReadBack {
+            read: "state".into(),
+            in_force: vec![in_force.into()],
+            pending: vec![pending.into()],
+            lag_ms: 60,
+        }),
+        undo: Some(UndoSpec {
+            action: name(undo),
+            from_captured: BTreeMap::new(),
+        }),
+        permission: "p".into(),
+        propagation_ms: 400,
+        in_flight_ms: 80,
+        d3fend: None,
+    }
+}
+
+fn contain() -> ActionSpec {
+    spec(
+        "contain_host",
+        "lift_containment",
+        "contained",
+        "containment_pending",
+    )
+}
+
+fn lift() -> ActionSpec {
+    spec(
+        "lift_containment",
+        "contain_host",
+        "normal",
+        "lift_containment_pending",
+    )
+}
+
+#[async_trait]
+impl Vendors for Vendor {
+    fn bind(&self, _: &Loaded, _: &ActionName, _: Option<&Entity>) -> Result<Vec<Binding>, Fault> {
+        Ok(vec![Binding {
+            instance: "crowdstrike".into(),
+            spec: contain(),
+        }])
+    }
+
+    fn binding(&self, _: &Loaded, instance: &str, action: &ActionName) -> Result<Binding, Fault> {
+        let spec = if action.verb() == "lift_containment" {
+            lift()
+        } else {
+            contain()
+        };
+        Ok(Binding {
+            instance: instance.into(),
+            spec,
+        })
+    }
+
+    async fn resolve(&self, _: &Loaded, _: &Binding, entity: &Entity) -> Looked<Target> {
+        let target = Target {
+            instance: "crowdstrike".into(),
+            kind: EntityType::Host,
+            id: format!("id-{}", entity.name),
+            name: entity.name.clone(),
+            aliases: vec![],
+        };
+        Looked {
+            result: Ok(target),
+            requests: vec![],
+        }
+    }
+
+    async fn read(&self, _: &Loaded, _: &Binding, _: &str, target: &Target) -> Looked<Reading> {
+        let reading = Reading {
+            state: self.state(&target.name),
+            fields: json!({}),
+        };
+        Looked {
+            result: Ok(reading),
+            requests: vec![],
+        }
+    }
+
+    async fn act(
+        &self,
+        _: &Loaded,
+        binding: &Binding,
+        target: Option<&Target>,
+        _: &Map<String, Value>,
+        key: &str,
+    ) -> Acted {
+        self.assert_intended(key).await;
+        let host = target.unwrap().name.clone();
+        let mood = self.moods.lock().unwrap().pop().unwrap_or(Mood::Honest);
+        let verb = binding.spec.name.verb().to_owned();
+        if matches!(mood, Mood::Honest | Mood::LosesAnswer) {
+            let offline = self.offline.load(std::sync::atomic::Ordering::SeqCst);
+            let verify = binding.spec.verify.as_ref().unwrap();
+            let states = if offline {
+                &verify.pending
+            } else {
+                &verify.in_force
+            };
+            self.set(&host, &states[0]);
+            self.changes.lock().unwrap().push((verb, host));
+        }
+        let outcome = match mood {
+            Mood::Honest | Mood::Lies => Outcome::Done {
+                how: Done::Acted,
+                result: json!({"ok": true}),
+            },
+            Mood::LosesAnswer | Mood::LosesRequest => Outcome::Unknown {
+                fault: Fault::new("timeout", "no answer"),
+            },
+            Mood::Refuses => Outcome::NotDone {
+                fault: Fault::new("permission", "no"),
+                retry: Retry::Never,
+            },
+            Mood::Busy => Outcome::NotDone {
+                fault: Fault::new("busy", "429"),
+                retry: Retry::AfterMs(20),
+            },
+        };
+        Acted {
+            outcome,
+            requests: vec![],
+        }
+    }
+}
+
+struct Bench {
+    vendor: Arc<Vendor>,
+    handle: Handle,
+    context: Arc<Context>,
+    halt: watch::Sender<HaltSwitch>,
+    stop: Arc<AtomicBool>,
+    worker: tokio::task::JoinHandle<()>,
+}
+
+impl Bench {
+    fn start(moods: &[Mood]) -> Bench {
+        Bench::over(Arc::new(MemoryStore::new()), moods)
+    }
+
+    fn over(store: Arc<dyn Store>, moods: &[Mood]) -> Bench {
+        let vendor = Arc::new(Vendor {
+            store: store.clone(),
+            hosts: Mutex::default(),
+            moods: Mutex::new(moods.iter().rev().copied().collect()),
+            changes: Mutex::default(),
+            offline: AtomicBool::new(false),
+        });
+        let (halt, switch) = watch::channel(Ok(None));
+        let protected = Protected::new(Some(EntityType::Host), "dc-*", "domain controllers").unwrap();
+        let mut context = Context::new(
+            store,
+            vendor.clone(),
+            Arc::new(Evaluators::start(1).unwrap()),
+            Arc::new(SystemClock),
+            Arc::new(Policy {
+                protected: vec![protected],
+            }),
+            switch,
+            [7; 32],
+            "worker-1".into(),
+        );
+        context.claim_ms = 2_000;
+        let context = Arc::new(context);
+        let connectors = Catalog::embedded().unwrap();
+        let (kicks, kicked) = mpsc::channel(64);
+        let builtins = Builtins {
+            revert: crate::playbook::revert(&connectors),
+            act: crate::playbook::act(&connectors),
+        };
+        let handle = Handle::new(context.clone(), kicks, builtins);
+        let stop = Arc::new(AtomicBool::new(false));
+        let worker = tokio::spawn(work(context.clone(), handle.clone(), kicked, stop.clone()));
+        Bench {
+            vendor,
+            handle,
+            context,
+            halt,
+            stop,
+            worker,
+        }
+    }
+
+    async fn run(&self, name: &str, script: &str) -> RunId {
+        let connectors = Catalog::embedded().unwrap();
+        let program = Program::new("test.rhai", script);
+        let bundle = Bundle::of(
+            &Parts {
+                playbook: "test",
+                title: "Test",
+                kind: PlaybookKind::Response,
+                on_failure: OnFailure::Keep,
+                deadline_ms: 60_000,
+                script: &program,
+            },
+            &connectors,
+        );
+        self.handle.keep_bundle(&bundle).await.unwrap();
+        let run = RunId::derive(&["test", name]);
+        let entity = |name: &str| json!({"type": "host", "role": "affected", "name": name, "uid": name});
+        let start = Start {
+            run,
+            cause: Cause::Person {
+                principal: "ana".into(),
+                reason: "test".into(),
+            },
+            inputs: BTreeMap::from([(
+                "finding".to_owned(),
+                json!({ "title": "t", "entities": [entity("web-07")], "dc": entity("dc-01"), "host": entity("web-07") }),
+            )]),
+            severity_id: SeverityId(4),
+            subject: "host web-07".into(),
+            weak_source: false,
+        };
+        self.handle.start(&bundle, start).await.unwrap();
+        run
+    }
+
+    async fn until(&self, run: RunId, what: impl Fn(&RunState) -> bool) -> RunState {
+        for _ in 0..1_500 {
+            if let Ok(state) = self.handle.state(run).await
+                && what(&state)
+            {
+                return state;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("it did not come to that: {:#?}", self.handle.state(run).await);
+    }
+
+    async fn settled(&self, run: RunId) -> (RunState, End) {
+        let state = self.until(run, |state| state.settled.is_some()).await;
+        let end = state.settled.as_ref().unwrap().1;
+        (state, end)
+    }
+
+    /// What must hold once nothing is under way, whatever happened before.
+    async fn assert_tidy(&self, holds: usize) {
+        let mut found = 0;
+        for partition in Partition::all() {
+            found += self.context.store.holds(partition).await.unwrap().len();
+        }
+        assert_eq!(found, holds, "holds");
+        let target = Target {
+            instance: "crowdstrike".into(),
+            kind: EntityType::Host,
+            id: "id-web-07".into(),
+            name: String::new(),
+            aliases: vec![],
+        };
+        let other = crate::id::EffectId::derive(&["somebody else"]);
+        let run = RunId::derive(&["somebody else"]);
+        let partition = target.partition();
+        let locked = self
+            .context
+            .store
+            .lock(partition, &target.key(), other, run, Time(0))
+            .await
+            .unwrap();
+        assert_eq!(
+            locked,
+            crate::store::Locked::Granted,
+            "a settled run keeps no lock"
+        );
+        self.context
+            .store
+            .unlock(partition, &target.key(), other)
+            .await
+            .unwrap();
+    }
+
+    async fn end(self) {
+        self.stop.store(true, std::sync::atomic::Ordering::SeqCst);
+        self.worker.await.unwrap();
+    }
+}
+
+const ISOLATE: &str = r#"endpoint::isolate(finding.host)"#;
+
+fn change(verb: &str) -> (String, String) {
+    (verb.to_owned(), "web-07".to_owned())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_is_contained_seen_and_undone() {
+    let bench = Bench::start(&[]);
+    let run = bench.run("one", ISOLATE).await;
+    let (state, end) = bench.settled(run).await;
+    assert_eq!(end, End::Succeeded, "{:?}", state.settled);
+    assert_eq!(state.worst_verification(), Verification::Yes);
+    assert_eq!(bench.vendor.changes(), [change("contain_host")]);
+    bench.assert_tidy(1).await;
+
+    let undo = bench.handle.undo_run(run, "ana", "over").await.unwrap();
+    assert_eq!(bench.settled(undo).await.1, End::Succeeded);
+    assert_eq!(bench.vendor.state("web-07"), "normal");
+    bench.assert_tidy(0).await;
+
+    let again = bench.handle.undo_run(run, "ana", "over").await.unwrap();
+    assert_eq!(again, undo, "undoing what was undone is the same run");
+    assert_eq!(
+        bench.vendor.changes(),
+        [change("contain_host"), change("lift_containment")]
+    );
+    bench.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_answer_is_looked_up_and_never_repeated() {
+    let bench = Bench::start(&[Mood::LosesAnswer]);
+    let run = bench.run("lost", ISOLATE).await;
+    let (state, end) = bench.settled(run).await;
+    assert_eq!(end, End::Succeeded);
+    assert_eq!(bench.vendor.changes().len(), 1);
+    let effect = state.effects_in_order().next().unwrap();
+    assert!(matches!(
+        effect.done().unwrap().1,
+        Outcome::Done {
+            how: Done::Observed,
+            ..
+        }
+    ));
+    bench.assert_tidy(1).await;
+    bench.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_request_is_repeated_only_after_it_cannot_arrive_any_more() {
+    let bench = Bench::start(&[Mood::LosesRequest]);
+    let run = bench.run("lost request", ISOLATE).await;
+    let (state, end) = bench.settled(run).await;
+    assert_eq!(end, End::Succeeded);
+    assert_eq!(bench.vendor.changes().len(), 1);
+    let effect = state.effects_in_order().next().unwrap();
+    assert_eq!(effect.attempts.len(), 2);
+    let [first, second] = effect.attempts.as_slice() else {
+        panic!()
+    };
+    assert!(second.at.since_ms(first.at) >= effect.bound.spec.in_flight_ms);
+    assert_eq!(first.intent.key, second.intent.key);
+    bench.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_vendor_that_lies_is_contradicted_and_somebody_is_told() {
+    let bench = Bench::start(&[Mood::Lies]);
+    let run = bench.run("lie", ISOLATE).await;
+    let (state, end) = bench.settled(run).await;
+    assert_eq!(end, End::Kept);
+    assert_eq!(state.worst_verification(), Verification::Contradicted);
+    assert!(
+        state.alarms.iter().any(|alarm| alarm.code == "contradicted"),
+        "{:?}",
+        state.alarms
+    );
+    bench.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_offline_host_is_pending_then_not_in_force() {
+    let bench = Bench::start(&[]);
+    bench
+        .vendor
+        .offline
+        .store(true, std::sync::atomic::Ordering::SeqCst);
+    let script = r#"let r = endpoint::isolate(finding.host); note(r.verified);"#;
+    let run = bench.run("offline", script).await;
+    let (state, end) = bench.settled(run).await;
+    assert_eq!(end, End::Kept);
+    assert_eq!(state.worst_verification(), Verification::NotInForce);
+    assert!(state.alarms.iter().any(|alarm| alarm.code == "not-in-force"));
+    bench.assert_tidy(1).await;
+    bench.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_protected_host_is_never_touched_and_holds_nothing() {
+    let bench = Bench::start(&[]);
+    let script = r#"try { endpoint::isolate(finding.dc); } catch (e) { note(e.code); throw e; }"#;
+    let run = bench.run("protected", script).await;
+    let (state, end) = bench.settled(run).await;
+    assert_eq!(end, End::Kept);
+    let effect = state.effects_in_order().next().unwrap();
+    assert!(matches!(effect.stage(), Stage::NotDone(fault) if fault.code == "denied"));
+    assert_eq!(bench.vendor.changes(), []);
+    bench.assert_tidy(0).await;
+    bench.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_ends_it_and_a_busy_vendor_is_tried_again() {
+    let bench = Bench::start(&[Mood::Busy, Mood::Honest, Mood::Refuses]);
+    let run = bench.run("busy", ISOLATE).await;
+    assert_eq!(bench.settled(run).await.1, End::Succeeded);
+    assert_eq!(bench.vendor.changes().len(), 1);
+    let undo = bench.handle.undo_run(run, "ana", "x").await.unwrap();
+    let (state, end) = bench.settled(undo).await;
+    assert_eq!(end, End::Kept);
+    assert!(state.alarms.iter().any(|alarm| alarm.code == "undo-failed"));
+    bench.assert_tidy(1).await;
+    let again = bench.handle.undo_run(run, "ana", "x").await.unwrap();
+    assert_ne!(again, undo, "a failed undo can be begun anew");
+    assert_eq!(bench.settled(again).await.1, End::Succeeded);
+    bench.assert_tidy(0).await;
+    bench.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn halt_holds_an_effect_until_resume() {
+    let bench = Bench::start(&[]);
+    let halt = Halt {
+        by: "ana".into(),
+        at: SystemClock.now(),
+        reason: "storm".into(),
+    };
+    bench.halt.send(Ok(Some(halt))).unwrap();
+    let run = bench.run("halt", ISOLATE).await;
+    bench
+        .until(run, |s| {
+            s.effects_in_order().any(|e| matches!(e.stage(), Stage::Held(_)))
+        })
+        .await;
+    assert_eq!(bench.vendor.changes(), []);
+    bench.halt.send(Ok(None)).unwrap();
+    assert_eq!(bench.settled(run).await.1, End::Succeeded);
+    assert_eq!(bench.vendor.changes().len(), 1);
+    bench.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_leases_only_the_end_of_the_later_releases() {
+    let bench = Bench::start(&[]);
+    let short = bench
+        .run("short", r#"endpoint::isolate(finding.host, #{ lease: "300ms" })"#)
+        .await;
+    let long = bench
+        .run("long", r#"endpoint::isolate(finding.host, #{ lease: "1500ms" })"#)
+        .await;
+    bench.settled(short).await;
+    let (state, _) = bench.settled(long).await;
+    let until = state
+        .effects_in_order()
+        .next()
+        .unwrap()
+        .last()
+        .unwrap()
+        .intent
+        .until
+        .unwrap();
+    loop {
+        let now = SystemClock.now();
+        if bench.vendor.state("web-07") == "normal" {
+            assert!(
+                now >= until,
+                "it was released {} ms before the later lease ended",
+                until.since_ms(now)
+            );
+            break;
+        }
+        assert!(now < until.plus_ms(10_000), "it was never released");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(
+        bench.vendor.changes(),
+        [change("contain_host"), change("lift_containment")]
+    );
+    for _ in 0..200 {
+        let mut holds = 0;
+        for partition in Partition::all() {
+            holds += bench.context.store.holds(partition).await.unwrap().len();
+        }
+        if holds == 0 {
+            bench.assert_tidy(0).await;
+            return bench.end().await;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("the hold is still listed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_contained_before_the_incident_stays_contained_after_undo() {
+    let bench = Bench::start(&[]);
+    bench.vendor.set("web-07", "contained");
+    let run = bench.run("before", ISOLATE).await;
+    assert_eq!(bench.settled(run).await.1, End::Succeeded);
+    let undo = bench.handle.undo_run(run, "ana", "x").await.unwrap();
+    assert_eq!(bench.settled(undo).await.1, End::Succeeded);
+    assert_eq!(bench.vendor.state("web-07"), "contained");
+    assert_eq!(bench.vendor.changes(), [], "nothing was sent at all");
+    bench.assert_tidy(0).await;
+    bench.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn undo_writes_nothing_when_somebody_changed_the_target_since() {
+    let bench = Bench::start(&[]);
+    let run = bench.run("changed", ISOLATE).await;
+    bench.settled(run).await;
+    bench.vendor.set("web-07", "hidden");
+    let undo = bench.handle.undo_run(run, "ana", "x").await.unwrap();
+    let (state, end) = bench.settled(undo).await;
+    assert_eq!(end, End::Kept);
+    assert!(
+        state.alarms.iter().any(|alarm| alarm.code == "changed-since"),
+        "{:?}",
+        state.alarms
+    );
+    assert_eq!(bench.vendor.changes(), [change("contain_host")]);
+    bench.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wait_a_note_and_branches_run_to_their_end() {
+    let bench = Bench::start(&[Mood::Honest]);
+    let script = r#"
+        note("begin");
+        wait("50ms");
+        let results = attempt([
+            || endpoint::isolate(finding.host),
+            || endpoint::isolate(finding.dc),
+        ]);
+        notify::oncall(#{ subject: "done", ok: results[0].ok, failed: results[1].error.code });
+        results[0].value.verified
+    "#;
+    let run = bench.run("branches", script).await;
+    let (state, end) = bench.settled(run).await;
+    assert_eq!(end, End::Kept, "one effect did not happen");
+    assert_eq!(
+        state.script,
+        Some(crate::journal::ScriptEnd::Returned(json!("yes")))
+    );
+    assert_eq!(state.told.len(), 2);
+    bench.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_action_by_hand_takes_the_same_path() {
+    let bench = Bench::start(&[]);
+    let target = json!({"type": "host", "name": "web-07"});
+    let run = bench
+        .handle
+        .act(
+            "crowdstrike::contain_host",
+            target,
+            json!({"lease": "1h"}),
+            "ana",
+            "why",
+        )
+        .await
+        .unwrap();
+    assert_eq!(bench.settled(run).await.1, End::Succeeded);
+    let row = bench
+        .context
+        .store
+        .run(run.partition(), run)
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(
+        (row.status, row.subject.as_str()),
+        (RunStatus::Settled, "host web-07")
+    );
+    bench.assert_tidy(1).await;
+    bench.end().await;
+}

@@ -10,6 +10,7 @@ use super::{content, output};
 use crate::config::{Config, Machine};
 use crate::connector::Catalog;
 use crate::diagnostic::{Diagnostic, Severity};
+use crate::playbook;
 
 /// Arguments.
 #[derive(Args, Debug)]
@@ -71,9 +72,13 @@ fn look(dir: &std::path::Path) -> (Vec<Diagnostic>, String) {
         let elsewhere = |one: Diagnostic| if one.code == "K006" { one.as_warning() } else { one };
         found.extend(mistakes.into_iter().map(elsewhere));
     }
-    let triggers = content::playbooks(&config, &mut found);
-    let counted =
-        format!("{}, {}", several(catalog.connectors().count(), "connector"), several(triggers.len(), "trigger"));
+    let folders = content::folders(&config);
+    found.extend(playbook::check(&folders, &catalog));
+    let connectors = several(catalog.connectors().count(), "connector");
+    let counted = match playbook::Catalog::load(&folders, &catalog) {
+        Ok(playbooks) => format!("{connectors}, {}", several(playbooks.all().count(), "playbook")),
+        Err(_) => connectors,
+    };
     (found, counted)
 }
 

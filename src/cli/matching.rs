@@ -43,7 +43,7 @@ pub struct Match {
 pub async fn run(args: Match) -> Done {
     let config = args.place.config()?;
     let catalog = content::connectors(&config)?;
-    let index = content::triggers(&config)?;
+    let index = content::playbooks(&config, &catalog)?.index();
     let found = findings::of(&config, &catalog, &args.source, &content::file(&args.file)?).await?;
     let most = if args.all { usize::MAX } else { NEAR_MISSES };
     if args.json {

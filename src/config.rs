@@ -124,7 +124,10 @@ impl Config {
                 "`cordon init` writes one to start from; `--config FILE` names another",
             )]
         })?;
-        let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let dir = path
+            .parent()
+            .filter(|dir| !dir.as_os_str().is_empty())
+            .unwrap_or(Path::new("."));
         Config::parse(&shown, &text, dir)
     }
 
@@ -133,8 +136,11 @@ impl Config {
     /// # Errors
     /// As [`Config::load`].
     pub fn parse(file: &str, text: &str, dir: &Path) -> Result<Config, Vec<Diagnostic>> {
-        let masked;
-        let mut page = Page { file, text, mistakes: Vec::new() };
+        let mut page = Page {
+            file,
+            text,
+            mistakes: Vec::new(),
+        };
         let root = match DeTable::parse(text) {
             Ok(root) => root,
             Err(error) => {
@@ -147,10 +153,18 @@ impl Config {
                 return Err(page.mistakes);
             }
         };
-        masked = mask::masked(text, root.get_ref());
-        page.text = &masked;
+        let masked = mask::masked(text, root.get_ref());
+        let mut page = Page {
+            file,
+            text: &masked,
+            mistakes: Vec::new(),
+        };
         let config = read::config(&mut page, Table::new(root.get_ref(), "", 0..0), dir);
-        if page.mistakes.is_empty() { Ok(config) } else { Err(page.mistakes) }
+        if page.mistakes.is_empty() {
+            Ok(config)
+        } else {
+            Err(in_order(page.mistakes))
+        }
     }
 
     /// Names of the sources, in the order of the file.
@@ -165,4 +179,10 @@ impl Config {
             .find(|draft| draft.name.value == source)
             .map(|draft| draft.connector.value.as_str())
     }
+}
+
+/// Mistakes as they stand in the file, whichever was found first.
+fn in_order(mut mistakes: Vec<Diagnostic>) -> Vec<Diagnostic> {
+    mistakes.sort_by_key(|one| (one.line, one.column));
+    mistakes
 }

@@ -22,7 +22,7 @@ pub struct Act {
     action: String,
     /// What it is done to
     #[arg(long, value_name = "TYPE:NAME", value_parser = target)]
-    target: Option<(EntityType, String)>,
+    target: (EntityType, String),
     /// How long it holds
     #[arg(long, value_name = "DURATION", value_parser = lease)]
     lease: Option<String>,
@@ -51,16 +51,17 @@ pub async fn run(args: Act) -> Done {
     if let Some(lease) = args.lease {
         options.insert("lease".to_owned(), Value::from(lease));
     }
-    let target = args.target.map(|(kind, name)| json!({ "type": kind, "name": name }));
-    let body =
-        json!({ "action": args.action, "target": target, "options": options, "reason": args.reason });
+    let (kind, name) = args.target;
+    let body = json!({ "action": args.action, "target": { "type": kind, "name": name }, "options": options, "reason": args.reason });
     let client = args.reach.client()?;
     let started: Started = client.post("/api/act", &body).await?;
     waiting::finish(&client, &started, args.wait, args.json).await
 }
 
 fn target(text: &str) -> Result<(EntityType, String), String> {
-    let (kind, name) = text.split_once(':').ok_or("write TYPE:NAME, such as host:web-07")?;
+    let (kind, name) = text
+        .split_once(':')
+        .ok_or("write TYPE:NAME, such as host:web-07")?;
     let known = EntityType::ALL.map(EntityType::word);
     let Some(found) = EntityType::from_word(kind) else {
         let hint = crate::diagnostic::nearest(kind, known).map_or_else(

@@ -6,7 +6,6 @@ use serde_json::{Value, json};
 use super::client::Reach;
 use super::failure::{Done, Exit, Failure};
 use super::output;
-use crate::clock::Time;
 use crate::store::AlertRow;
 
 /// Arguments of `alerts`.
@@ -24,9 +23,9 @@ pub struct Alerts {
     /// At most so many
     #[arg(long, default_value_t = 50)]
     limit: usize,
-    /// Only those that came before this moment, RFC 3339
-    #[arg(long, value_name = "TIME", value_parser = moment)]
-    before: Option<Time>,
+    /// Only those that came before this moment (RFC 3339), or on from the end of a page
+    #[arg(long, value_name = "PLACE")]
+    before: Option<String>,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -63,7 +62,7 @@ pub async fn run(args: Alerts) -> Done {
     let query = [
         ("disposition", args.disposition),
         ("limit", Some(args.limit.to_string())),
-        ("before", args.before.map(|time| time.to_string())),
+        ("before", args.before),
     ];
     let answer: Value = client.get("/api/alerts", &query).await?;
     if args.json {
@@ -82,7 +81,12 @@ pub async fn run(args: Alerts) -> Done {
             ]
         })
         .collect();
-    output::data(&output::table(&["RECEIVED", "ALERT", "SOURCE", "DISPOSITION", "TIMES"], &rows))
+    output::data(&output::table(
+        &["RECEIVED", "ALERT", "SOURCE", "DISPOSITION", "TIMES"],
+        &rows,
+    ))?;
+    more(&answer);
+    Ok(())
 }
 
 /// Runs `reprocess`.
@@ -91,21 +95,40 @@ pub async fn run(args: Alerts) -> Done {
 /// The server said no.
 pub async fn reprocess(args: Reprocess) -> Done {
     let client = args.reach.client()?;
-    let answer: Value = client.post(&format!("/api/alerts/{}/reprocess", segment(&args.id)?), &json!({})).await?;
-    if args.json { output::json(&answer) } else { output::data(&args.id) }
+    let answer: Value = client
+        .post(
+            &format!("/api/alerts/{}/reprocess", segment(&args.id)?),
+            &json!({}),
+        )
+        .await?;
+    if args.json {
+        output::json(&answer)
+    } else {
+        output::data(&args.id)
+    }
 }
 
-/// A moment on the command line.
-pub(super) fn moment(text: &str) -> Result<Time, String> {
-    Time::parse(text).ok_or_else(|| "write a moment as RFC 3339, such as 2026-11-23T16:45:00Z".to_owned())
+/// Says how to go on, where there is another page.
+pub(super) fn more(answer: &Value) {
+    if let Some(next) = answer.get("next").and_then(Value::as_str) {
+        output::say(&format!("there are more: `--before {next}` goes on from here"));
+    }
 }
 
 /// An id as part of a path: nothing in it may end the part.
 pub(super) fn segment(id: &str) -> Result<&str, Failure> {
-    if !id.is_empty() && id.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-')) {
+    if !id.is_empty()
+        && id
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'))
+    {
         Ok(id)
     } else {
-        Err(Failure::new(Exit::Usage, format!("`{id}` is not an id"), "copy it from a list, such as `cordon runs`"))
+        Err(Failure::new(
+            Exit::Usage,
+            format!("`{id}` is not an id"),
+            "copy it from a list, such as `cordon runs`",
+        ))
     }
 }
 

@@ -41,10 +41,18 @@ pub fn run(args: &Check) -> Done {
         output::json(&json!({ "errors": errors, "warnings": warnings, "diagnostics": found }))?;
     } else {
         output::diagnostics(&found);
-        let tail = if warnings > 0 { format!(", {}", several(warnings, "warning")) } else { String::new() };
+        let tail = if warnings > 0 {
+            format!(", {}", several(warnings, "warning"))
+        } else {
+            String::new()
+        };
         output::data(&format!("{counted}: {}{tail}", several(errors, "error")))?;
     }
-    if errors > 0 { Err(Failure::said(Exit::Content)) } else { Ok(()) }
+    if errors > 0 {
+        Err(Failure::said(Exit::Content))
+    } else {
+        Ok(())
+    }
 }
 
 /// All diagnostics, and what was looked at.
@@ -83,5 +91,9 @@ fn look(dir: &std::path::Path) -> (Vec<Diagnostic>, String) {
 }
 
 fn several(n: usize, what: &str) -> String {
-    if n == 1 { format!("1 {what}") } else { format!("{n} {what}s") }
+    if n == 1 {
+        format!("1 {what}")
+    } else {
+        format!("{n} {what}s")
+    }
 }

@@ -21,7 +21,12 @@ const REQUEST_MS: u64 = 30_000;
 #[command(next_help_heading = "Server")]
 pub struct Reach {
     /// Address of the server
-    #[arg(long, env = "CORDON_URL", default_value = "http://127.0.0.1:8765", value_name = "URL")]
+    #[arg(
+        long,
+        env = "CORDON_URL",
+        default_value = "http://127.0.0.1:8765",
+        value_name = "URL"
+    )]
     pub url: String,
     /// Token to call the API with; better given by CORDON_TOKEN or a file
     #[arg(long, env = "CORDON_TOKEN", hide_env_values = true, value_name = "TOKEN")]
@@ -72,7 +77,11 @@ impl Reach {
             }
             (None, None) => None,
         };
-        Ok(Client { http: http()?, url: base(&self.url)?, token: token.filter(|token| !token.is_blank()) })
+        Ok(Client {
+            http: http()?,
+            url: base(&self.url)?,
+            token: token.filter(|token| !token.is_blank()),
+        })
     }
 }
 
@@ -103,8 +112,16 @@ pub(super) fn http() -> Result<reqwest::Client, Failure> {
 
 /// Why nothing answered.
 pub(super) fn unreachable(url: &str, error: &reqwest::Error) -> Failure {
-    let why = if error.is_timeout() { "does not answer" } else { "cannot be reached" };
-    Failure::new(Exit::Unreachable, format!("`{url}` {why}"), format!("is `cordon serve` running at {url}?"))
+    let why = if error.is_timeout() {
+        "does not answer"
+    } else {
+        "cannot be reached"
+    };
+    Failure::new(
+        Exit::Unreachable,
+        format!("`{url}` {why}"),
+        format!("is `cordon serve` running at {url}?"),
+    )
 }
 
 impl Client {
@@ -117,9 +134,14 @@ impl Client {
         path: &str,
         query: &[(&str, Option<String>)],
     ) -> Result<T, Failure> {
-        let query: Vec<(&str, &str)> =
-            query.iter().filter_map(|(name, value)| value.as_deref().map(|value| (*name, value))).collect();
-        let request = self.http.request(Method::GET, format!("{}{path}", self.url)).query(&query);
+        let query: Vec<(&str, &str)> = query
+            .iter()
+            .filter_map(|(name, value)| value.as_deref().map(|value| (*name, value)))
+            .collect();
+        let request = self
+            .http
+            .request(Method::GET, format!("{}{path}", self.url))
+            .query(&query);
         self.send(request).await
     }
 
@@ -128,7 +150,10 @@ impl Client {
     /// # Errors
     /// As [`Client::get`]. Unreachable does not mean that nothing happened.
     pub async fn post<T: DeserializeOwned>(&self, path: &str, body: &Value) -> Result<T, Failure> {
-        let request = self.http.request(Method::POST, format!("{}{path}", self.url)).json(body);
+        let request = self
+            .http
+            .request(Method::POST, format!("{}{path}", self.url))
+            .json(body);
         self.send(request).await
     }
 
@@ -138,9 +163,15 @@ impl Client {
             None => request,
         };
         let work = async {
-            let response = request.send().await.map_err(|error| unreachable(&self.url, &error))?;
+            let response = request
+                .send()
+                .await
+                .map_err(|error| unreachable(&self.url, &error))?;
             let status = response.status();
-            let body = response.bytes().await.map_err(|error| unreachable(&self.url, &error))?;
+            let body = response
+                .bytes()
+                .await
+                .map_err(|error| unreachable(&self.url, &error))?;
             Ok::<_, Failure>((status, body))
         };
         let (status, body) = progress::during(&self.url, work).await?;
@@ -157,17 +188,30 @@ impl Client {
     }
 
     fn refused(&self, status: StatusCode, body: &[u8]) -> Failure {
-        let said = serde_json::from_slice::<Refusal>(body).ok().map(|refusal| refusal.error);
+        let said = serde_json::from_slice::<Refusal>(body)
+            .ok()
+            .map(|refusal| refusal.error);
         if status == StatusCode::UNAUTHORIZED {
-            let message =
-                if self.token.is_some() { "the server does not know this token" } else { "the server wants a token" };
+            let message = if self.token.is_some() {
+                "the server does not know this token"
+            } else {
+                "the server wants a token"
+            };
             let help = "make one with `cordon token create NAME` on the server's machine, and give it as CORDON_TOKEN";
             return Failure::new(Exit::Refused, message, help);
         }
-        let exit = if status.is_client_error() { Exit::Refused } else { Exit::Failed };
+        let exit = if status.is_client_error() {
+            Exit::Refused
+        } else {
+            Exit::Failed
+        };
         match said {
             Some(said) => Failure::new(exit, format!("{} ({})", said.message, said.code), said.help),
-            None => Failure::new(exit, format!("`{}` answers with status {}", self.url, status.as_u16()), ""),
+            None => Failure::new(
+                exit,
+                format!("`{}` answers with status {}", self.url, status.as_u16()),
+                "",
+            ),
         }
     }
 }

@@ -6,8 +6,8 @@ use clap::{Parser, Subcommand};
 
 use super::failure::{Done, Exit, Failure};
 use super::{
-    act, alerts, check, connectors, contained, demo, explain, halt, init, matching, normalise, output, range, run,
-    runs, send, serve, show, token, undo,
+    act, alerts, check, connectors, contained, demo, explain, halt, init, matching, normalise, output, range,
+    run, runs, send, serve, show, token, undo,
 };
 
 const EXIT_CODES: &str = "Exit codes:
@@ -149,11 +149,24 @@ mod tests {
 
     #[test]
     fn reading_commands_take_json() {
-        let reading = ["check", "normalise", "match", "alerts", "runs", "show", "contained", "connectors", "explain"];
+        let reading = [
+            "check",
+            "normalise",
+            "match",
+            "alerts",
+            "runs",
+            "show",
+            "contained",
+            "connectors",
+            "explain",
+        ];
         let command = Cli::command();
         for name in reading {
             let sub = command.find_subcommand(name).unwrap();
-            assert!(sub.get_arguments().any(|arg| arg.get_long() == Some("json")), "{name}");
+            assert!(
+                sub.get_arguments().any(|arg| arg.get_long() == Some("json")),
+                "{name}"
+            );
         }
     }
 }

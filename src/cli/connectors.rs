@@ -51,7 +51,10 @@ pub fn run(args: &Connectors) -> Done {
         let manifest = &one.manifest;
         text.push_str(&format!("{} ({})\n", manifest.name, manifest.title));
         if let Some(source) = &manifest.source {
-            text.push_str(&format!("  takes alerts, authenticated by {}\n", source.auth.join(", ")));
+            text.push_str(&format!(
+                "  takes alerts, authenticated by {}\n",
+                source.auth.join(", ")
+            ));
         }
         let rows: Vec<Vec<String>> = manifest
             .actions

@@ -7,7 +7,8 @@ use super::alerts::member;
 use super::client::Reach;
 use super::failure::Done;
 use super::output;
-use crate::action::Hold;
+use super::waiting::{self, Started};
+use crate::containment::{Contained as Containment, Held as Holder};
 
 /// Arguments of `contained`.
 #[derive(Args, Debug)]
@@ -25,7 +26,7 @@ pub struct Contained {
 /// Arguments of `release`.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
-  cordon release web-07 --reason 'reimaged, INC-4711'
+  cordon release web-07 --reason 'reimaged, INC-4711' --wait
 
 Ends every hold on the entity and restores the state before the first.")]
 pub struct Release {
@@ -34,6 +35,9 @@ pub struct Release {
     /// Why, for the journal
     #[arg(long)]
     reason: String,
+    /// Wait until the prior state is restored
+    #[arg(long)]
+    wait: bool,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -50,35 +54,44 @@ pub async fn run(args: Contained) -> Done {
     if args.json {
         return output::json(&answer);
     }
-    let holds: Vec<Hold> = member(&answer, "holds")?;
-    let mut rows = Vec::new();
-    for hold in &holds {
-        for holder in &hold.holders {
-            rows.push(vec![
-                hold.target.label(),
-                hold.facet.clone(),
-                hold.target.instance.clone(),
-                holder.since.to_string(),
-                holder.until.map_or("until released".to_owned(), |until| until.to_string()),
-                holder.run.to_string(),
-            ]);
-        }
-    }
-    if rows.is_empty() {
+    let held: Vec<Containment> = member(&answer, "contained")?;
+    if held.is_empty() {
         output::say("nothing is contained");
     }
-    output::data(&output::table(&["TARGET", "FACET", "AT", "SINCE", "UNTIL", "RUN"], &rows))
+    let rows: Vec<Vec<String>> = held
+        .iter()
+        .flat_map(|held| held.holders.iter().map(|holder| row(held, holder)))
+        .collect();
+    output::data(&output::table(
+        &["TARGET", "FACET", "AT", "SINCE", "UNTIL", "IN FORCE", "RUN"],
+        &rows,
+    ))
+}
+
+fn row(held: &Containment, holder: &Holder) -> Vec<String> {
+    let until = match holder.until {
+        Some(until) if holder.overdue => format!("{until} (overdue)"),
+        Some(until) => until.to_string(),
+        None => "until released".to_owned(),
+    };
+    vec![
+        held.label.clone(),
+        held.facet.clone(),
+        held.target.instance.clone(),
+        holder.since.to_string(),
+        until,
+        holder.verified.clone(),
+        holder.run.to_string(),
+    ]
 }
 
 /// Runs `release`.
 ///
 /// # Errors
-/// Nothing of that name is held, or the server said no.
+/// Nothing of that name is held, the server said no, or the restoring run did not succeed.
 pub async fn release(args: Release) -> Done {
     let body = json!({ "entity": args.entity, "reason": args.reason });
-    let answer: Value = args.reach.client()?.post("/api/release", &body).await?;
-    if args.json {
-        return output::json(&answer);
-    }
-    output::data(&answer.to_string())
+    let client = args.reach.client()?;
+    let started: Started = client.post("/api/release", &body).await?;
+    waiting::finish(&client, &started, args.wait, args.json).await
 }

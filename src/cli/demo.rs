@@ -25,5 +25,10 @@ pub struct Demo {
 /// # Errors
 /// What kept it from its end.
 pub async fn run(args: Demo) -> Done {
-    app::demo(DemoOptions { keep: args.keep, store: args.store }).await.map_err(Failure::from)
+    app::demo(DemoOptions {
+        keep: args.keep,
+        store: args.store,
+    })
+    .await
+    .map_err(Failure::from)
 }

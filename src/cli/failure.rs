@@ -35,7 +35,11 @@ pub type Done = Result<(), Failure>;
 impl Failure {
     /// A failure with a remedy.
     pub fn new(exit: Exit, message: impl Into<String>, help: impl Into<String>) -> Failure {
-        Failure { exit, message: message.into(), help: help.into() }
+        Failure {
+            exit,
+            message: message.into(),
+            help: help.into(),
+        }
     }
 
     /// A failure whose reasons have been printed.

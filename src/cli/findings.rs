@@ -16,10 +16,15 @@ use super::failure::{Exit, Failure};
 ///
 /// # Errors
 /// There is no such source, or the body cannot be read.
-pub async fn of(config: &Config, catalog: &Catalog, source: &str, body: &[u8]) -> Result<Vec<Finding>, Failure> {
+pub async fn of(
+    config: &Config,
+    catalog: &Catalog,
+    source: &str,
+    body: &[u8],
+) -> Result<Vec<Finding>, Failure> {
     let profile = profile(config, catalog, source)?;
-    let evaluators =
-        Evaluators::start(1).map_err(|error| Failure::new(Exit::Failed, format!("no thread to evaluate on: {error}"), ""))?;
+    let evaluators = Evaluators::start(1)
+        .map_err(|error| Failure::new(Exit::Failed, format!("no thread to evaluate on: {error}"), ""))?;
     let found = intake::read(&evaluators, &profile, &[], body, SystemClock.now()).await;
     evaluators.stop();
     found.map_err(|error| {
@@ -34,25 +39,38 @@ pub async fn of(config: &Config, catalog: &Catalog, source: &str, body: &[u8]) -
 /// A profile for reading alone: what authenticates deliveries is not looked at, so no secret is needed.
 fn profile(config: &Config, catalog: &Catalog, source: &str) -> Result<Profile, Failure> {
     let name = config.connector_of(source).unwrap_or(source);
-    let connector = catalog.connector(name).filter(|connector| connector.manifest.source.is_some());
+    let connector = catalog
+        .connector(name)
+        .filter(|connector| connector.manifest.source.is_some());
     let Some(connector) = connector else {
         let senders = catalog.connectors().filter(|one| one.manifest.source.is_some());
-        let mut known: Vec<&str> =
-            config.source_names().chain(senders.map(|one| one.manifest.name.as_str())).collect();
+        let mut known: Vec<&str> = config
+            .source_names()
+            .chain(senders.map(|one| one.manifest.name.as_str()))
+            .collect();
         known.sort_unstable();
         known.dedup();
         let help = match nearest(source, known.iter().copied()) {
             Some(near) => format!("did you mean `{near}`?"),
             None => format!("sources and connectors that take alerts are {}", known.join(", ")),
         };
-        return Err(Failure::new(Exit::Refused, format!("there is no source `{source}`"), help));
+        return Err(Failure::new(
+            Exit::Refused,
+            format!("there is no source `{source}`"),
+            help,
+        ));
     };
     Ok(Profile {
         name: source.to_owned(),
         connector: name.to_owned(),
-        auth: Auth::None { anyone_may_send: true },
+        auth: Auth::None {
+            anyone_may_send: true,
+        },
         delivery: DeliveryId::BodyDigest,
-        normaliser: connector.source.clone().map_or(Normaliser::Builtin, Normaliser::Script),
+        normaliser: connector
+            .source
+            .clone()
+            .map_or(Normaliser::Builtin, Normaliser::Script),
         finding_window_ms: FINDING_WINDOW_MS,
     })
 }

@@ -33,7 +33,7 @@ pub struct Halt {
   cordon resume --reason 'playbook mended'")]
 pub struct Resume {
     /// Why, for everyone who looks
-    #[arg(long, default_value = "")]
+    #[arg(long, default_value = "resumed by hand")]
     reason: String,
     /// Print JSON
     #[arg(long)]
@@ -55,14 +55,17 @@ pub async fn run(args: Halt) -> Done {
     if args.json {
         return output::json(&answer);
     }
-    let halt = answer.get("halt").filter(|halt| !halt.is_null());
+    let halt = answer.get("halted").filter(|halt| !halt.is_null());
     match halt {
         Some(halt) => {
             let of = |name: &str| halt.get(name).and_then(Value::as_str).unwrap_or("?").to_owned();
-            output::data(&output::printable(&format!("halted by {}: {}", of("by"), of("reason"))))
+            output::data(&output::printable(&format!(
+                "halted by {}: {}",
+                of("by"),
+                of("reason")
+            )))
         }
-        None if args.show => output::data("not halted"),
-        None => output::data("halted"),
+        None => output::data("not halted"),
     }
 }
 
@@ -71,6 +74,14 @@ pub async fn run(args: Halt) -> Done {
 /// # Errors
 /// The server said no.
 pub async fn resume(args: Resume) -> Done {
-    let answer: Value = args.reach.client()?.post("/api/resume", &json!({ "reason": args.reason })).await?;
-    if args.json { output::json(&answer) } else { output::data("resumed") }
+    let answer: Value = args
+        .reach
+        .client()?
+        .post("/api/resume", &json!({ "reason": args.reason }))
+        .await?;
+    if args.json {
+        output::json(&answer)
+    } else {
+        output::data("resumed")
+    }
 }

@@ -42,11 +42,18 @@ pub fn run(args: &Init) -> Done {
         let path = dir.join(folder);
         fs::create_dir_all(&path).map_err(|error| not_written(&path, &error))?;
     }
-    lines.push(write(dir, "secrets/example-webhook", &format!("whsec_{}\n", secret()?), 0o600)?);
+    lines.push(write(
+        dir,
+        "secrets/example-webhook",
+        &format!("whsec_{}\n", secret()?),
+        0o600,
+    )?);
     lines.push(write(dir, "cordon.toml", TEMPLATE, 0o644)?);
     lines.push(write(dir, ".gitignore", IGNORED, 0o644)?);
     output::data(&lines.join("\n"))?;
-    output::say("next: `cordon check`, then `cordon serve`; the source `example` takes alerts at /hooks/example");
+    output::say(
+        "next: `cordon check`, then `cordon serve`; the source `example` takes alerts at /hooks/example",
+    );
     Ok(())
 }
 
@@ -60,9 +67,15 @@ fn secret() -> Result<String, Failure> {
 fn write(dir: &Path, name: &str, text: &str, mode: u32) -> Result<String, Failure> {
     let path = dir.join(name);
     // `create_new` looks and creates in one step, so that nothing can be overwritten in between.
-    match OpenOptions::new().write(true).create_new(true).mode(mode).open(&path) {
+    match OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(mode)
+        .open(&path)
+    {
         Ok(mut file) => {
-            file.write_all(text.as_bytes()).map_err(|error| not_written(&path, &error))?;
+            file.write_all(text.as_bytes())
+                .map_err(|error| not_written(&path, &error))?;
             Ok(format!("wrote  {name}"))
         }
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(format!("kept   {name}")),

@@ -47,12 +47,20 @@ pub async fn run(args: Match) -> Done {
     let found = findings::of(&config, &catalog, &args.source, &content::file(&args.file)?).await?;
     let most = if args.all { usize::MAX } else { NEAR_MISSES };
     if args.json {
-        return output::json(&found.iter().map(|finding| as_json(&index, finding)).collect::<Vec<_>>());
+        return output::json(
+            &found
+                .iter()
+                .map(|finding| as_json(&index, finding))
+                .collect::<Vec<_>>(),
+        );
     }
     if found.is_empty() {
         return output::data("no finding: this is a message about the channel");
     }
-    let texts: Vec<String> = found.iter().map(|finding| as_text(&index, finding, most)).collect();
+    let texts: Vec<String> = found
+        .iter()
+        .map(|finding| as_text(&index, finding, most))
+        .collect();
     output::data(&texts.join("\n"))
 }
 
@@ -82,12 +90,24 @@ fn as_text(index: &Index, finding: &Finding, most: usize) -> String {
     let (met, missed): (Vec<_>, Vec<_>) = explained.into_iter().partition(|one| one.matched);
     // Writing to a `String` does not fail.
     for one in &met {
-        let _ = writeln!(text, "  matches {} -> {}", one.trigger.title, one.trigger.playbook);
+        let _ = writeln!(
+            text,
+            "  matches {} -> {}",
+            one.trigger.title, one.trigger.playbook
+        );
     }
     for one in missed.iter().take(most) {
-        let _ = writeln!(text, "  misses  {} -> {}", one.trigger.title, one.trigger.playbook);
+        let _ = writeln!(
+            text,
+            "  misses  {} -> {}",
+            one.trigger.title, one.trigger.playbook
+        );
         for miss in &one.misses {
-            let place = if miss.field.is_empty() { &miss.search } else { &miss.field };
+            let place = if miss.field.is_empty() {
+                &miss.search
+            } else {
+                &miss.field
+            };
             let _ = writeln!(text, "          {}: {}", place, output::printable(&miss.why));
         }
     }

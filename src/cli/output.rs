@@ -24,17 +24,29 @@ fn wants_colours(terminal: bool) -> bool {
 
 /// Columns of the terminal, 100 where there is none.
 pub fn width() -> usize {
-    std::env::var("COLUMNS").ok().and_then(|text| text.parse().ok()).filter(|n| *n >= 40).unwrap_or(100)
+    std::env::var("COLUMNS")
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .filter(|n| *n >= 40)
+        .unwrap_or(100)
 }
 
 /// Writes data to stdout. A reader that went away (`cordon runs | head`) is no failure.
 pub fn data(text: &str) -> Done {
     let mut out = io::stdout().lock();
-    let end = if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };
+    let end = if text.is_empty() || text.ends_with('\n') {
+        ""
+    } else {
+        "\n"
+    };
     match write!(out, "{text}{end}").and_then(|()| out.flush()) {
         Ok(()) => Ok(()),
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        Err(error) => Err(Failure::new(Exit::Failed, format!("cannot write the answer: {error}"), "")),
+        Err(error) => Err(Failure::new(
+            Exit::Failed,
+            format!("cannot write the answer: {error}"),
+            "",
+        )),
     }
 }
 
@@ -42,7 +54,11 @@ pub fn data(text: &str) -> Done {
 pub fn json(value: &impl Serialize) -> Done {
     match serde_json::to_string_pretty(value) {
         Ok(text) => data(&text),
-        Err(error) => Err(Failure::new(Exit::Failed, format!("cannot write the answer: {error}"), "")),
+        Err(error) => Err(Failure::new(
+            Exit::Failed,
+            format!("cannot write the answer: {error}"),
+            "",
+        )),
     }
 }
 
@@ -63,8 +79,10 @@ pub fn diagnostics(found: &[Diagnostic]) {
 
 /// Columns under headings, each as wide as its widest cell; the last is not padded.
 pub fn table(headings: &[&str], rows: &[Vec<String>]) -> String {
-    let rows: Vec<Vec<String>> =
-        rows.iter().map(|row| row.iter().map(|cell| printable(cell)).collect()).collect();
+    let rows: Vec<Vec<String>> = rows
+        .iter()
+        .map(|row| row.iter().map(|cell| printable(cell)).collect())
+        .collect();
     let mut widths: Vec<usize> = headings.iter().map(|heading| heading.chars().count()).collect();
     for row in &rows {
         for (width, cell) in widths.iter_mut().zip(row) {
@@ -72,18 +90,26 @@ pub fn table(headings: &[&str], rows: &[Vec<String>]) -> String {
         }
     }
     let line = |cells: Vec<&str>| {
-        let padded: Vec<String> =
-            cells.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+        let padded: Vec<String> = cells
+            .iter()
+            .zip(&widths)
+            .map(|(cell, width)| format!("{cell:<width$}"))
+            .collect();
         padded.join("  ").trim_end().to_owned()
     };
     let mut lines = vec![line(headings.to_vec())];
-    lines.extend(rows.iter().map(|row| line(row.iter().map(String::as_str).collect())));
+    lines.extend(
+        rows.iter()
+            .map(|row| line(row.iter().map(String::as_str).collect())),
+    );
     lines.join("\n")
 }
 
 /// Text of strangers without what would move the cursor or change colours.
 pub fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+    text.chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect()
 }
 
 #[cfg(test)]
@@ -92,7 +118,10 @@ mod tests {
 
     #[test]
     fn a_table_aligns_and_prints_no_control_characters() {
-        let rows = vec![vec!["a".to_owned(), "x\u{1b}[31m".to_owned()], vec!["long".to_owned(), "y".to_owned()]];
+        let rows = vec![
+            vec!["a".to_owned(), "x\u{1b}[31m".to_owned()],
+            vec!["long".to_owned(), "y".to_owned()],
+        ];
         assert_eq!(table(&["ID", "NAME"], &rows), "ID    NAME\na     x [31m\nlong  y");
     }
 }

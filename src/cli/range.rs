@@ -39,14 +39,25 @@ pub async fn run(args: RangeArgs) -> Done {
     } else {
         args.hosts
     };
-    let seed = names.iter().map(|name| Host::new(format!("aid-{name}"), name.as_str())).collect();
-    let config = RangeConfig { listen: args.listen, ledger: args.ledger, seed, ..RangeConfig::default() };
+    let seed = names
+        .iter()
+        .map(|name| Host::new(format!("aid-{name}"), name.as_str()))
+        .collect();
+    let config = RangeConfig {
+        listen: args.listen,
+        ledger: args.ledger,
+        seed,
+        ..RangeConfig::default()
+    };
     let range = Range::start(config).await.map_err(|error| {
         let source = std::error::Error::source(&error).map_or(String::new(), |source| format!(": {source}"));
         Failure::new(Exit::Failed, format!("{error}{source}"), "")
     })?;
     output::data(&range.base_url())?;
-    output::say(&format!("the range has the hosts {}; Ctrl-C ends it", names.join(", ")));
+    output::say(&format!(
+        "the range has the hosts {}; Ctrl-C ends it",
+        names.join(", ")
+    ));
     let ended = tokio::signal::ctrl_c().await;
     range.stop().await;
     ended.map_err(|error| Failure::new(Exit::Failed, format!("cannot wait for Ctrl-C: {error}"), ""))

@@ -1,14 +1,14 @@
 //! `cordon run`: starts a playbook by hand.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde_json::{Map, Value, json};
 
 use super::client::Reach;
+use super::content;
 use super::failure::{Done, Exit, Failure};
 use super::waiting::{self, Started};
-use super::content;
 
 /// Arguments.
 #[derive(Args, Debug)]
@@ -27,11 +27,14 @@ pub struct Run {
     /// Id of an alert whose findings it is about
     #[arg(long, value_name = "ALERT", group = "what")]
     alert: Option<String>,
+    /// Which finding of the alert, from 0, where it holds several
+    #[arg(long, value_name = "N", requires = "alert")]
+    index: Option<usize>,
     /// An input; JSON where it reads as such, else text. May be repeated
     #[arg(long = "input", value_name = "KEY=VALUE", value_parser = pair, conflicts_with = "what")]
     inputs: Vec<(String, Value)>,
     /// Why, for the journal
-    #[arg(long, default_value = "")]
+    #[arg(long, default_value = "started by hand")]
     reason: String,
     /// Wait until it is over
     #[arg(long)]
@@ -56,8 +59,14 @@ pub async fn run(args: Run) -> Done {
         body.insert("finding".to_owned(), finding(file)?);
     } else if let Some(alert) = &args.alert {
         body.insert("alert".to_owned(), json!(alert));
+        if let Some(index) = args.index {
+            body.insert("index".to_owned(), json!(index));
+        }
     } else {
-        body.insert("inputs".to_owned(), Value::Object(args.inputs.into_iter().collect()));
+        body.insert(
+            "inputs".to_owned(),
+            Value::Object(args.inputs.into_iter().collect()),
+        );
     }
     let client = args.reach.client()?;
     let started: Started = client.post("/api/runs", &Value::Object(body)).await?;
@@ -65,8 +74,9 @@ pub async fn run(args: Run) -> Done {
 }
 
 /// One finding; of a list, its only member.
-fn finding(file: &PathBuf) -> Result<Value, Failure> {
-    let wrong = |why: String, help: &str| Failure::new(Exit::Usage, format!("`{}` {why}", file.display()), help);
+fn finding(file: &Path) -> Result<Value, Failure> {
+    let wrong =
+        |why: String, help: &str| Failure::new(Exit::Usage, format!("`{}` {why}", file.display()), help);
     let value: Value = serde_json::from_slice(&content::file(file)?)
         .map_err(|error| wrong(format!("is not JSON: {error}"), ""))?;
     match value {
@@ -78,7 +88,10 @@ fn finding(file: &PathBuf) -> Result<Value, Failure> {
             )),
         },
         Value::Object(_) => Ok(value),
-        _ => Err(wrong("is no finding".to_owned(), "`cordon normalise SOURCE FILE` prints findings")),
+        _ => Err(wrong(
+            "is no finding".to_owned(),
+            "`cordon normalise SOURCE FILE` prints findings",
+        )),
     }
 }
 

@@ -3,11 +3,10 @@
 use clap::Args;
 use serde_json::Value;
 
-use super::alerts::{member, moment};
+use super::alerts::{member, more};
 use super::client::Reach;
 use super::failure::Done;
 use super::output;
-use crate::clock::Time;
 use crate::journal::End;
 use crate::store::RunRow;
 
@@ -27,9 +26,9 @@ pub struct Runs {
     /// At most so many
     #[arg(long, default_value_t = 50)]
     limit: usize,
-    /// Only those begun before this moment, RFC 3339
-    #[arg(long, value_name = "TIME", value_parser = moment)]
-    before: Option<Time>,
+    /// Only those begun before this moment (RFC 3339), or on from the end of a page
+    #[arg(long, value_name = "PLACE")]
+    before: Option<String>,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -46,7 +45,7 @@ pub async fn run(args: Runs) -> Done {
         ("status", args.status),
         ("playbook", args.playbook),
         ("limit", Some(args.limit.to_string())),
-        ("before", args.before.map(|time| time.to_string())),
+        ("before", args.before),
     ];
     let answer: Value = args.reach.client()?.get("/api/runs", &query).await?;
     if args.json {
@@ -66,5 +65,10 @@ pub async fn run(args: Runs) -> Done {
             ]
         })
         .collect();
-    output::data(&output::table(&["STARTED", "RUN", "PLAYBOOK", "ABOUT", "STATUS", "WAITS FOR"], &rows))
+    output::data(&output::table(
+        &["STARTED", "RUN", "PLAYBOOK", "ABOUT", "STATUS", "WAITS FOR"],
+        &rows,
+    ))?;
+    more(&answer);
+    Ok(())
 }

@@ -33,7 +33,12 @@ pub struct Send {
     /// File with the body
     file: PathBuf,
     /// Address of the server
-    #[arg(long, env = "CORDON_URL", default_value = "http://127.0.0.1:8765", value_name = "URL")]
+    #[arg(
+        long,
+        env = "CORDON_URL",
+        default_value = "http://127.0.0.1:8765",
+        value_name = "URL"
+    )]
     url: String,
     /// Where the secret to sign with is, instead of what the configuration says
     #[arg(long, value_name = "PLACE")]
@@ -65,8 +70,9 @@ pub async fn run(args: Send) -> Done {
             Some(id) => id.clone(),
             None => new_id()?,
         };
-        let mut request =
-            http.post(format!("{base}/hooks/{}", args.source)).header("content-type", "application/json");
+        let mut request = http
+            .post(format!("{base}/hooks/{}", args.source))
+            .header("content-type", "application/json");
         for (name, value) in headers(&auth, &id, &body)? {
             request = request.header(name, value);
         }
@@ -101,7 +107,9 @@ fn auth(args: &Send) -> Result<Auth, Failure> {
         let secret = reference
             .read(&crate::config::Machine { run_commands: true })
             .map_err(|why| Failure::new(Exit::Usage, why, ""))?;
-        return Ok(Auth::StandardWebhooks { secrets: vec![secret] });
+        return Ok(Auth::StandardWebhooks {
+            secrets: vec![secret],
+        });
     }
     let config = args.place.config()?;
     let catalog = content::connectors(&config)?;
@@ -110,8 +118,13 @@ fn auth(args: &Send) -> Result<Auth, Failure> {
 
 fn new_id() -> Result<String, Failure> {
     let mut bytes = [0; 12];
-    getrandom::fill(&mut bytes)
-        .map_err(|error| Failure::new(Exit::Failed, format!("no randomness for a delivery id: {error}"), ""))?;
+    getrandom::fill(&mut bytes).map_err(|error| {
+        Failure::new(
+            Exit::Failed,
+            format!("no randomness for a delivery id: {error}"),
+            "",
+        )
+    })?;
     Ok(format!("msg_{}", data_encoding::HEXLOWER.encode(&bytes)))
 }
 
@@ -119,7 +132,8 @@ fn new_id() -> Result<String, Failure> {
 fn headers(auth: &Auth, id: &str, body: &[u8]) -> Result<Vec<(String, String)>, Failure> {
     let cannot = |why: &str| Failure::new(Exit::Usage, format!("cannot send as this source: {why}"), "");
     let first = |secrets: &[Secret]| secrets.first().cloned().ok_or_else(|| cannot("it has no secret"));
-    let fixed = |name: &str, value: String| vec![(name.to_owned(), value), ("webhook-id".to_owned(), id.to_owned())];
+    let fixed =
+        |name: &str, value: String| vec![(name.to_owned(), value), ("webhook-id".to_owned(), id.to_owned())];
     match auth {
         Auth::StandardWebhooks { secrets } => {
             let secret = first(secrets)?;
@@ -133,11 +147,17 @@ fn headers(auth: &Auth, id: &str, body: &[u8]) -> Result<Vec<(String, String)>, 
             Ok(vec![
                 ("webhook-id".to_owned(), id.to_owned()),
                 ("webhook-timestamp".to_owned(), stamp),
-                ("webhook-signature".to_owned(), format!("v1,{}", BASE64.encode(&mac))),
+                (
+                    "webhook-signature".to_owned(),
+                    format!("v1,{}", BASE64.encode(&mac)),
+                ),
             ])
         }
         Auth::Header { header, secrets } => Ok(fixed(header, first(secrets)?.expose().to_owned())),
-        Auth::Bearer { secrets } => Ok(fixed("authorization", format!("Bearer {}", first(secrets)?.expose()))),
+        Auth::Bearer { secrets } => Ok(fixed(
+            "authorization",
+            format!("Bearer {}", first(secrets)?.expose()),
+        )),
         Auth::Basic { user, secrets } => {
             let pair = BASE64.encode(format!("{user}:{}", first(secrets)?.expose()).as_bytes());
             Ok(fixed("authorization", format!("Basic {pair}")))
@@ -149,7 +169,10 @@ fn headers(auth: &Auth, id: &str, body: &[u8]) -> Result<Vec<(String, String)>, 
 
 fn refused(source: &str, status: u16, body: &[u8]) -> Failure {
     let answer: Value = serde_json::from_slice(body).unwrap_or(json!({}));
-    let said = answer.pointer("/error/message").and_then(Value::as_str).unwrap_or("it says no more");
+    let said = answer
+        .pointer("/error/message")
+        .and_then(Value::as_str)
+        .unwrap_or("it says no more");
     let exit = if status < 500 { Exit::Refused } else { Exit::Failed };
     let help = match status {
         401 | 403 => "the server's configuration and yours name different secrets, or the clocks differ",
@@ -157,7 +180,11 @@ fn refused(source: &str, status: u16, body: &[u8]) -> Failure {
         503 => "the server is busy: send it again",
         _ => "",
     };
-    Failure::new(exit, format!("the delivery to `{source}` was refused with status {status}: {said}"), help)
+    Failure::new(
+        exit,
+        format!("the delivery to `{source}` was refused with status {status}: {said}"),
+        help,
+    )
 }
 
 #[cfg(test)]
@@ -170,14 +197,25 @@ mod tests {
         let secrets = || vec![Secret::new("whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=")];
         let all = [
             Auth::StandardWebhooks { secrets: secrets() },
-            Auth::Header { header: "x-key".into(), secrets: secrets() },
+            Auth::Header {
+                header: "x-key".into(),
+                secrets: secrets(),
+            },
             Auth::Bearer { secrets: secrets() },
-            Auth::Basic { user: "siem".into(), secrets: secrets() },
-            Auth::None { anyone_may_send: true },
+            Auth::Basic {
+                user: "siem".into(),
+                secrets: secrets(),
+            },
+            Auth::None {
+                anyone_may_send: true,
+            },
         ];
         for auth in all {
             let headers = Headers::of(headers(&auth, "msg_1", b"{}").unwrap());
-            assert!(verify(&auth, &headers, b"{}", SystemClock.now()).is_ok(), "{auth:?}");
+            assert!(
+                verify(&auth, &headers, b"{}", SystemClock.now()).is_ok(),
+                "{auth:?}"
+            );
         }
     }
 }

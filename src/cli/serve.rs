@@ -38,7 +38,15 @@ pub struct Serve {
 pub async fn run(args: Serve) -> Done {
     let config = args.place.config()?;
     log(config.log_json)?;
-    app::serve(config, ServeOptions { listen: args.listen, store: args.store }).await.map_err(Failure::from)
+    app::serve(
+        config,
+        ServeOptions {
+            listen: args.listen,
+            store: args.store,
+        },
+    )
+    .await
+    .map_err(Failure::from)
 }
 
 /// A store's address on the command line; a relative path is relative to the working folder.
@@ -53,6 +61,10 @@ pub(super) fn log(json: bool) -> Done {
         .with_env_filter(filter)
         .with_writer(io::stderr)
         .with_ansi(super::output::colours_on_stderr());
-    let started = if json { lines.json().try_init() } else { lines.try_init() };
+    let started = if json {
+        lines.json().try_init()
+    } else {
+        lines.try_init()
+    };
     started.map_err(|error| Failure::new(Exit::Failed, format!("cannot log: {error}"), ""))
 }

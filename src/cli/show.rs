@@ -9,7 +9,8 @@ use super::client::Reach;
 use super::failure::{Done, Exit, Failure};
 use super::output;
 use crate::clock::Time;
-use crate::journal::{End, Event};
+use crate::evidence::timeline;
+use crate::journal::Event;
 use crate::store::RunRow;
 
 /// Arguments.
@@ -36,8 +37,9 @@ struct Shown {
 
 #[derive(Deserialize)]
 struct At {
-    at: Time,
-    event: Event,
+    seq: u64,
+    at: Option<Time>,
+    event: Option<Event>,
 }
 
 /// Runs it.
@@ -51,8 +53,22 @@ pub async fn run(args: Show) -> Done {
     if args.json {
         output::json(&answer)?;
     } else {
-        let events: Vec<(Time, Event)> = shown.events.into_iter().map(|one| (one.at, one.event)).collect();
-        output::data(&timeline(&shown.run, &events, output::colours_on_stdout(), output::width()))?;
+        let mut events = Vec::new();
+        for one in shown.events {
+            match (one.at, one.event) {
+                (Some(at), Some(event)) => events.push((at, event)),
+                _ => output::say(&format!(
+                    "entry {} of the journal cannot be read; `--json` shows why",
+                    one.seq
+                )),
+            }
+        }
+        output::data(&timeline::render(
+            &shown.run,
+            &events,
+            output::colours_on_stdout(),
+            output::width(),
+        ))?;
     }
     if shown.digest_ok {
         Ok(())
@@ -63,18 +79,4 @@ pub async fn run(args: Show) -> Done {
             "keep the store as it is and look at who could write to it",
         ))
     }
-}
-
-// Waits for `evidence::timeline::render`, which takes the same and knows every event's words.
-fn timeline(run: &RunRow, events: &[(Time, Event)], colours: bool, width: usize) -> String {
-    let (bold, plain) = if colours { ("\x1b[1m", "\x1b[0m") } else { ("", "") };
-    let line = |text: String| -> String { output::printable(&text).chars().take(width).collect() };
-    let mut lines = vec![
-        format!("{bold}{}{plain}", line(format!("{}  {}", run.id, run.title))),
-        line(format!("about   {}", run.subject)),
-        line(format!("cause   {}", run.cause)),
-        line(format!("status  {}", run.end.map_or(run.status.word(), End::word))),
-    ];
-    lines.extend(events.iter().map(|(at, event)| line(format!("{at}  {}", event.kind().replace('_', " ")))));
-    lines.join("\n")
 }

@@ -50,14 +50,25 @@ enum What {
 /// The server said no.
 pub async fn run(args: Token) -> Done {
     match args.what {
-        What::Create { name, replace, json, reach } => {
-            let answer: Value =
-                reach.client()?.post("/api/tokens", &json!({ "name": name, "replace": replace })).await?;
+        What::Create {
+            name,
+            replace,
+            json,
+            reach,
+        } => {
+            let answer: Value = reach
+                .client()?
+                .post("/api/tokens", &json!({ "name": name, "replace": replace }))
+                .await?;
             if json {
                 return output::json(&answer);
             }
             let Some(token) = answer.get("token").and_then(Value::as_str) else {
-                return Err(Failure::new(Exit::Failed, "the server's answer holds no token", ""));
+                return Err(Failure::new(
+                    Exit::Failed,
+                    "the server's answer holds no token",
+                    "",
+                ));
             };
             output::say("keep it now: it is shown once and stored nowhere");
             output::data(token)
@@ -70,7 +81,11 @@ pub async fn run(args: Token) -> Done {
             let tokens: Vec<Value> = member(&answer, "tokens")?;
             let rows: Vec<Vec<String>> = tokens
                 .iter()
-                .map(|token| ["name", "created_at", "created_by"].map(|name| text(token.get(name))).to_vec())
+                .map(|token| {
+                    ["name", "created_at", "created_by"]
+                        .map(|name| text(token.get(name)))
+                        .to_vec()
+                })
                 .collect();
             output::data(&output::table(&["NAME", "CREATED", "BY"], &rows))
         }
@@ -80,9 +95,9 @@ pub async fn run(args: Token) -> Done {
 /// A time as RFC 3339 where it came as a number.
 fn text(value: Option<&Value>) -> String {
     match value {
-        Some(Value::Number(ms)) => {
-            ms.as_i64().map_or_else(|| ms.to_string(), |ms| crate::clock::Time(ms).to_string())
-        }
+        Some(Value::Number(ms)) => ms
+            .as_i64()
+            .map_or_else(|| ms.to_string(), |ms| crate::clock::Time(ms).to_string()),
         Some(Value::String(text)) => text.clone(),
         _ => "-".to_owned(),
     }

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::alerts::segment;
 use super::client::Reach;
-use super::failure::Done;
+use super::failure::{Done, Exit, Failure};
 use super::waiting::{self, Started};
 use crate::id::EffectId;
 
@@ -19,7 +19,7 @@ Restores the state that was captured before. Where someone changed it since, not
 pub struct Undo {
     /// The run, or one effect
     id: String,
-    /// The run of the effect, where it is not found by itself
+    /// The run of the effect, needed where the effect holds nothing
     #[arg(long)]
     run: Option<String>,
     /// Why, for the journal
@@ -41,14 +41,21 @@ pub struct Undo {
 /// The server said no, or not everything could be restored.
 pub async fn run(args: Undo) -> Done {
     let id = segment(&args.id)?;
-    let (path, mut body) = if EffectId::parse(id).is_ok() {
-        (format!("/api/effects/{id}/undo"), Map::new())
+    let mut body = Map::new();
+    let path = if EffectId::parse(id).is_ok() {
+        if let Some(run) = args.run {
+            body.insert("run".to_owned(), json!(run));
+        }
+        format!("/api/effects/{id}/undo")
+    } else if args.run.is_none() {
+        format!("/api/runs/{id}/undo")
     } else {
-        (format!("/api/runs/{id}/undo"), Map::new())
+        return Err(Failure::new(
+            Exit::Usage,
+            format!("`--run` goes with an effect, and `{id}` is none"),
+            "to undo a whole run give its id alone",
+        ));
     };
-    if let Some(run) = args.run {
-        body.insert("run".to_owned(), json!(run));
-    }
     body.insert("reason".to_owned(), json!(args.reason));
     let client = args.reach.client()?;
     let started: Started = client.post(&path, &Value::Object(body)).await?;

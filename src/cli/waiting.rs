@@ -32,7 +32,11 @@ impl Started {
     /// # Errors
     /// It is neither.
     pub fn id(&self) -> Result<RunId, Failure> {
-        let text = self.run.as_str().or_else(|| self.run.get("id").and_then(Value::as_str)).unwrap_or_default();
+        let text = self
+            .run
+            .as_str()
+            .or_else(|| self.run.get("id").and_then(Value::as_str))
+            .unwrap_or_default();
         RunId::parse(text)
             .map_err(|error| Failure::new(Exit::Failed, format!("the answer makes no sense: {error}"), ""))
     }
@@ -45,7 +49,11 @@ impl Started {
 pub async fn finish(client: &Client, started: &Started, wait: bool, json: bool) -> Done {
     let id = started.id()?;
     if !wait {
-        return if json { output::json(&serde_json::json!({ "run": id.to_string() })) } else { output::data(&id.to_string()) };
+        return if json {
+            output::json(&serde_json::json!({ "run": id.to_string() }))
+        } else {
+            output::data(&id.to_string())
+        };
     }
     let row = progress::during(&format!("run {id}"), until_over(client, id)).await?;
     if json {

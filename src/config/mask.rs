@@ -14,7 +14,12 @@ pub(super) fn masked(text: &str, root: &DeTable<'_>) -> String {
     for span in spans {
         // The quotes stay, so that the line still reads as TOML.
         let inner = span.start.saturating_add(1)..span.end.saturating_sub(1);
-        for byte in bytes.get_mut(inner).unwrap_or_default().iter_mut().filter(|byte| **byte != b'\n') {
+        for byte in bytes
+            .get_mut(inner)
+            .unwrap_or_default()
+            .iter_mut()
+            .filter(|byte| **byte != b'\n')
+        {
             *byte = b'*';
         }
     }
@@ -25,7 +30,9 @@ fn walk(table: &DeTable<'_>, inside: bool, spans: &mut Vec<Range<usize>>) {
     for (name, value) in table.iter() {
         let name = name.get_ref().to_ascii_lowercase();
         let inside = inside
-            || ["secret", "credential", "token", "password", "passwd"].iter().any(|word| name.contains(word));
+            || ["secret", "credential", "token", "password", "passwd"]
+                .iter()
+                .any(|word| name.contains(word));
         visit(value.get_ref(), value.span(), inside, spans);
     }
 }

@@ -48,7 +48,12 @@ type Member<'t, 'i> = (Range<usize>, &'t DeValue<'i>, Range<usize>);
 
 impl<'t, 'i> Table<'t, 'i> {
     pub(super) fn new(table: &'t DeTable<'i>, path: impl Into<String>, span: Range<usize>) -> Table<'t, 'i> {
-        Table { table, path: path.into(), span, asked: Vec::new() }
+        Table {
+            table,
+            path: path.into(),
+            span,
+            asked: Vec::new(),
+        }
     }
 
     pub(super) fn take(&mut self, key: &'static str) -> Option<Member<'t, 'i>> {
@@ -94,7 +99,9 @@ impl<'t, 'i> Table<'t, 'i> {
     }
 
     pub(super) fn flag(&mut self, page: &mut Page<'_>, key: &'static str) -> bool {
-        let Some((_, value, span)) = self.take(key) else { return false };
+        let Some((_, value, span)) = self.take(key) else {
+            return false;
+        };
         value.as_bool().unwrap_or_else(|| {
             wrong(page, key, "`true` or `false`", value, span);
             false
@@ -103,7 +110,9 @@ impl<'t, 'i> Table<'t, 'i> {
 
     /// A list of texts, or one text where a list of one is meant.
     pub(super) fn texts(&mut self, page: &mut Page<'_>, key: &'static str) -> Vec<Placed<String>> {
-        let Some((_, value, span)) = self.take(key) else { return Vec::new() };
+        let Some((_, value, span)) = self.take(key) else {
+            return Vec::new();
+        };
         let Some(list) = value.as_array() else {
             return as_text(page, key, value, span).into_iter().collect();
         };
@@ -144,12 +153,17 @@ impl<'t, 'i> Table<'t, 'i> {
         page: &mut Page<'_>,
         key: &'static str,
     ) -> Vec<(Placed<String>, Table<'t, 'i>)> {
-        let Some(outer) = self.table(page, key) else { return Vec::new() };
+        let Some(outer) = self.table(page, key) else {
+            return Vec::new();
+        };
         let mut tables = Vec::new();
         for (name, value) in outer.table.iter() {
             match value.get_ref().as_table() {
                 Some(table) => tables.push((
-                    Placed { value: name.get_ref().to_string(), span: name.span() },
+                    Placed {
+                        value: name.get_ref().to_string(),
+                        span: name.span(),
+                    },
                     Table::new(table, outer.path_of(name.get_ref()), name.span()),
                 )),
                 None => wrong(page, name.get_ref(), "a table", value.get_ref(), value.span()),
@@ -160,14 +174,21 @@ impl<'t, 'i> Table<'t, 'i> {
 
     /// The tables of a list: `[[source]]`, or `when = [{ … }]`.
     pub(super) fn list(&mut self, page: &mut Page<'_>, key: &'static str) -> Vec<Table<'t, 'i>> {
-        let Some((name, value, span)) = self.take(key) else { return Vec::new() };
+        let Some((name, value, span)) = self.take(key) else {
+            return Vec::new();
+        };
         let Some(list) = value.as_array() else {
             let help = if self.path.is_empty() {
                 format!("write `[[{key}]]`, once for each")
             } else {
                 format!("write `{key} = [{{ … }}]`")
             };
-            page.mistake("K004", span, format!("`{key}` is {}, not a list", value.type_str()), help);
+            page.mistake(
+                "K004",
+                span,
+                format!("`{key}` is {}, not a list", kind_of(value)),
+                help,
+            );
             return Vec::new();
         };
         let mut tables = Vec::new();
@@ -175,7 +196,11 @@ impl<'t, 'i> Table<'t, 'i> {
             match item.get_ref().as_table() {
                 // The place of `[[source]]` itself is its header; an inline table has one of its own.
                 Some(table) => {
-                    let place = if item.span().is_empty() { name.clone() } else { item.span() };
+                    let place = if item.span().is_empty() {
+                        name.clone()
+                    } else {
+                        item.span()
+                    };
                     tables.push(Table::new(table, self.path_of(key), place));
                 }
                 None => wrong(page, key, "a list of tables", item.get_ref(), item.span()),
@@ -190,13 +215,23 @@ impl<'t, 'i> Table<'t, 'i> {
             .iter()
             .filter_map(|(name, value)| {
                 let text = as_text(page, name.get_ref(), value.get_ref(), value.span())?;
-                Some((Placed { value: name.get_ref().to_string(), span: name.span() }, text))
+                Some((
+                    Placed {
+                        value: name.get_ref().to_string(),
+                        span: name.span(),
+                    },
+                    text,
+                ))
             })
             .collect()
     }
 
     fn path_of(&self, key: &str) -> String {
-        if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
+        if self.path.is_empty() {
+            key.to_owned()
+        } else {
+            format!("{}.{key}", self.path)
+        }
     }
 
     /// Names every key nobody asked for. Called last.
@@ -215,9 +250,17 @@ impl<'t, 'i> Table<'t, 'i> {
     }
 }
 
-fn as_text(page: &mut Page<'_>, key: &str, value: &DeValue<'_>, span: Range<usize>) -> Option<Placed<String>> {
+fn as_text(
+    page: &mut Page<'_>,
+    key: &str,
+    value: &DeValue<'_>,
+    span: Range<usize>,
+) -> Option<Placed<String>> {
     match value.as_str() {
-        Some(text) => Some(Placed { value: text.to_owned(), span }),
+        Some(text) => Some(Placed {
+            value: text.to_owned(),
+            span,
+        }),
         None => {
             wrong(page, key, "a text", value, span);
             None
@@ -229,9 +272,20 @@ fn wrong(page: &mut Page<'_>, key: &str, wanted: &str, found: &DeValue<'_>, span
     page.mistake(
         "K004",
         span,
-        format!("`{key}` is {} and should be {wanted}", found.type_str()),
+        format!("`{key}` is {} and should be {wanted}", kind_of(found)),
         format!("write {wanted} for `{key}`"),
     );
+}
+
+fn kind_of(value: &DeValue<'_>) -> &'static str {
+    match value {
+        DeValue::String(_) => "a text",
+        DeValue::Integer(_) | DeValue::Float(_) => "a number",
+        DeValue::Boolean(_) => "a flag",
+        DeValue::Datetime(_) => "a date",
+        DeValue::Array(_) => "a list",
+        DeValue::Table(_) => "a table",
+    }
 }
 
 /// `a`, `b`, `c` in back-ticks.

@@ -56,13 +56,22 @@ pub(super) fn config(page: &mut Page<'_>, mut root: Table<'_, '_>, dir: &Path) -
         store.finish(page);
     }
     if let Some(mut content) = root.table(page, "content") {
-        config.playbooks = content.text(page, "playbooks").map(|folder| dir.join(folder.value));
-        config.connectors = content.text(page, "connectors").map(|folder| dir.join(folder.value));
+        config.playbooks = content
+            .text(page, "playbooks")
+            .map(|folder| dir.join(folder.value));
+        config.connectors = content
+            .text(page, "connectors")
+            .map(|folder| dir.join(folder.value));
         content.finish(page);
     }
     for table in root.list(page, "source") {
         if let Some(draft) = source::read(page, table, dir) {
-            twice(page, config.sources.iter().map(|known| &known.name), &draft.name, "source");
+            twice(
+                page,
+                config.sources.iter().map(|known| &known.name),
+                &draft.name,
+                "source",
+            );
             config.sources.push(draft);
         }
     }
@@ -137,9 +146,17 @@ pub(super) fn entity_type(page: &mut Page<'_>, word: &Placed<String>) -> Option<
     if kind.is_none() {
         let help = match nearest(&word.value, EntityType::ALL.iter().map(|kind| kind.word())) {
             Some(near) => format!("did you mean `{near}`?"),
-            None => format!("types are {}", super::page::listed(&EntityType::ALL.map(EntityType::word))),
+            None => format!(
+                "types are {}",
+                super::page::listed(&EntityType::ALL.map(EntityType::word))
+            ),
         };
-        page.mistake("K004", word.span.clone(), format!("`{}` is no type of entity", word.value), help);
+        page.mistake(
+            "K004",
+            word.span.clone(),
+            format!("`{}` is no type of entity", word.value),
+            help,
+        );
     }
     kind
 }
@@ -148,5 +165,7 @@ pub(super) fn entity_type(page: &mut Page<'_>, word: &Placed<String>) -> Option<
 pub(super) fn is_name(text: &str) -> bool {
     text.len() <= 64
         && text.starts_with(|c: char| c.is_ascii_lowercase())
-        && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '_'))
+        && text
+            .chars()
+            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '_'))
 }

@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use super::page::{Placed, listed};
 use super::secret_ref::{SecretRef, Secrets};
-use super::{Config, InstanceDraft, SourceDraft};
+use super::{Config, InstanceDraft, SourceDraft, in_order};
 use crate::action::ActionName;
 use crate::connector::{AuthSpec, Catalog, Connector, Instance, Instances};
 use crate::diagnostic::{Diagnostic, nearest};
@@ -28,19 +28,31 @@ impl Config {
     /// # Errors
     /// Everything that does not fit, with places. Codes `K006` and `K011` are about secrets alone.
     pub fn resolve(&self, catalog: &Catalog, secrets: &dyn Secrets) -> Result<Resolved, Vec<Diagnostic>> {
-        let mut work = Work { config: self, catalog, secrets, mistakes: Vec::new() };
+        let mut work = Work {
+            config: self,
+            catalog,
+            secrets,
+            mistakes: Vec::new(),
+        };
         let mut profiles = Profiles::new();
         for draft in &self.sources {
             if let Some(profile) = work.profile(draft) {
                 profiles.insert(profile.name.clone(), profile);
             }
         }
-        let all: Vec<Instance> = self.instances.iter().filter_map(|draft| work.instance(draft)).collect();
+        let all: Vec<Instance> = self
+            .instances
+            .iter()
+            .filter_map(|draft| work.instance(draft))
+            .collect();
         let bind = work.bind();
         if work.mistakes.is_empty() {
-            Ok(Resolved { profiles, instances: Instances { all, bind } })
+            Ok(Resolved {
+                profiles,
+                instances: Instances { all, bind },
+            })
         } else {
-            Err(work.mistakes)
+            Err(in_order(work.mistakes))
         }
     }
 }
@@ -74,12 +86,21 @@ impl Work<'_> {
         if let Some(connector) = self.catalog.connector(&name.value) {
             return Some(connector.clone());
         }
-        let known: Vec<&str> = self.catalog.connectors().map(|one| one.manifest.name.as_str()).collect();
+        let known: Vec<&str> = self
+            .catalog
+            .connectors()
+            .map(|one| one.manifest.name.as_str())
+            .collect();
         let help = match nearest(&name.value, known.iter().copied()) {
             Some(near) => format!("did you mean `{near}`?"),
             None => format!("connectors here are {}", listed(&known)),
         };
-        self.mistake("K005", &name.span, format!("there is no connector `{}`", name.value), help);
+        self.mistake(
+            "K005",
+            &name.span,
+            format!("there is no connector `{}`", name.value),
+            help,
+        );
         None
     }
 
@@ -113,11 +134,23 @@ impl Work<'_> {
             self.mistake(
                 "K008",
                 &draft.kind.span,
-                format!("`{}` cannot authenticate by `{}`", draft.connector.value, draft.kind.value),
+                format!(
+                    "`{}` cannot authenticate by `{}`",
+                    draft.connector.value, draft.kind.value
+                ),
                 format!("its manifest lists {}", listed(&spec.auth)),
             );
         }
-        let auth = draft.auth.clone().resolve(|reference| self.secret(&reference).ok_or(())).ok()?;
+        // Every secret is looked at, so that all that are missing are named at once.
+        let before = self.mistakes.len();
+        let read = draft
+            .auth
+            .clone()
+            .resolve(|place| Ok::<_, ()>(self.secret(&place).unwrap_or_else(|| Secret::new(""))));
+        let auth = read.ok()?;
+        if self.mistakes.len() > before {
+            return None;
+        }
         if let Err(why) = auth.check() {
             self.mistake(
                 "K013",
@@ -149,7 +182,11 @@ impl Work<'_> {
             _ => &[],
         };
         let needed = auth.credentials();
-        let known: Vec<&str> = needed.iter().copied().chain(optional.iter().map(String::as_str)).collect();
+        let known: Vec<&str> = needed
+            .iter()
+            .copied()
+            .chain(optional.iter().map(String::as_str))
+            .collect();
         for name in needed {
             if !draft.credentials.iter().any(|(given, _)| given.value == *name) {
                 self.mistake(
@@ -188,7 +225,11 @@ impl Work<'_> {
 
     fn bind(&mut self) -> BTreeMap<String, String> {
         let config = self.config;
-        let names: Vec<&str> = config.instances.iter().map(|one| one.name.value.as_str()).collect();
+        let names: Vec<&str> = config
+            .instances
+            .iter()
+            .map(|one| one.name.value.as_str())
+            .collect();
         let mut bind = BTreeMap::new();
         for (what, instance) in &config.bind {
             if !self.is_bindable(&what.value) {
@@ -215,9 +256,17 @@ impl Work<'_> {
     fn is_bindable(&self, text: &str) -> bool {
         match text.parse::<ActionName>() {
             Ok(name) => self.catalog.knows(&name),
-            Err(_) => self.catalog.connectors().flat_map(|one| &one.manifest.actions).any(|spec| {
-                spec.name.namespace() == text || spec.provides.as_ref().is_some_and(|name| name.namespace() == text)
-            }),
+            Err(_) => self
+                .catalog
+                .connectors()
+                .flat_map(|one| &one.manifest.actions)
+                .any(|spec| {
+                    spec.name.namespace() == text
+                        || spec
+                            .provides
+                            .as_ref()
+                            .is_some_and(|name| name.namespace() == text)
+                }),
         }
     }
 }

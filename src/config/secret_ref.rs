@@ -40,15 +40,15 @@ impl SecretRef {
     /// Why it cannot be had, in words that name the place and never the secret.
     pub fn read(&self, from: &dyn Secrets) -> Result<Secret, String> {
         let text = match self {
-            SecretRef::Env(name) => {
-                from.env(name).ok_or_else(|| format!("the variable `{name}` is not set"))?
-            }
+            SecretRef::Env(name) => from
+                .env(name)
+                .ok_or_else(|| format!("the variable `{name}` is not set"))?,
             SecretRef::File(path) => from
                 .file(path)
                 .map_err(|why| format!("the file `{}` cannot be read: {why}", path.display()))?,
-            SecretRef::Exec(line) => {
-                from.command(line).map_err(|why| format!("the command `{line}` gave no secret: {why}"))?
-            }
+            SecretRef::Exec(line) => from
+                .command(line)
+                .map_err(|why| format!("the command `{line}` gave no secret: {why}"))?,
         };
         Ok(Secret::new(text.trim_end_matches(['\r', '\n'])))
     }
@@ -58,7 +58,10 @@ impl SecretRef {
         match self {
             SecretRef::Env(name) => format!("set `{name}` where `cordon serve` is started"),
             SecretRef::File(path) => {
-                format!("write the secret into `{}`, readable by cordon alone", path.display())
+                format!(
+                    "write the secret into `{}`, readable by cordon alone",
+                    path.display()
+                )
             }
             SecretRef::Exec(line) => format!("see what `{line}` prints when run by hand"),
         }

@@ -51,7 +51,13 @@ pub(super) fn read(page: &mut Page<'_>, mut table: Table<'_, '_>, dir: &Path) ->
     let finding_window_ms = table.duration(page, "finding_window");
     table.finish(page);
     let (kind, auth) = auth?;
-    Some(SourceDraft { name: name?, connector: connector?, auth, kind, finding_window_ms })
+    Some(SourceDraft {
+        name: name?,
+        connector: connector?,
+        auth,
+        kind,
+        finding_window_ms,
+    })
 }
 
 type ReadAuth = (Placed<String>, Auth<Placed<SecretRef>>);
@@ -63,7 +69,12 @@ fn read_auth(page: &mut Page<'_>, mut table: Table<'_, '_>, dir: &Path) -> Optio
             Some(near) => format!("did you mean `{near}`?"),
             None => format!("kinds are {}", listed(&KINDS)),
         };
-        page.mistake("K013", kind.span, format!("unknown kind of authentication `{}`", kind.value), help);
+        page.mistake(
+            "K013",
+            kind.span,
+            format!("unknown kind of authentication `{}`", kind.value),
+            help,
+        );
         return None;
     }
     // Judged before anything else looks at them: other messages may repeat what they could not read.
@@ -75,7 +86,10 @@ fn read_auth(page: &mut Page<'_>, mut table: Table<'_, '_>, dir: &Path) -> Optio
     let mut secrets = secrets.into_iter().collect::<Option<Vec<_>>>()?.into_iter();
     let value = Spanned::new(table.span.clone(), DeValue::Table(table.table.clone()));
     match Auth::<String>::deserialize(ValueDeserializer::from(value)) {
-        Ok(auth) => auth.resolve(|_| secrets.next().ok_or(())).ok().map(|auth| (kind, auth)),
+        Ok(auth) => auth
+            .resolve(|_| secrets.next().ok_or(()))
+            .ok()
+            .map(|auth| (kind, auth)),
         Err(error) => {
             not_an_auth(page, &table, &kind.value, error.message());
             None
@@ -86,7 +100,13 @@ fn read_auth(page: &mut Page<'_>, mut table: Table<'_, '_>, dir: &Path) -> Optio
 fn not_an_auth(page: &mut Page<'_>, table: &Table<'_, '_>, kind: &str, message: &str) {
     let words: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
     let named = words.first().copied().unwrap_or_default();
-    let at = |key: &str| table.table.iter().find(|(name, _)| name.get_ref() == key).map(|(name, _)| name.span());
+    let at = |key: &str| {
+        table
+            .table
+            .iter()
+            .find(|(name, _)| name.get_ref() == key)
+            .map(|(name, _)| name.span())
+    };
     let (code, span, message, help) = match (message, words.as_slice()) {
         (text, [_, known @ ..]) if text.starts_with("unknown field") => {
             let help = match nearest(named, known.iter().copied()) {

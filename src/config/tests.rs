@@ -20,11 +20,17 @@ impl Secrets for Has {
 
     fn file(&self, path: &Path) -> Result<String, String> {
         let name = path.to_string_lossy().into_owned();
-        self.0.get(name.as_str()).map(|text| (*text).to_owned()).ok_or_else(|| "no such file".to_owned())
+        self.0
+            .get(name.as_str())
+            .map(|text| (*text).to_owned())
+            .ok_or_else(|| "no such file".to_owned())
     }
 
     fn command(&self, line: &str) -> Result<String, String> {
-        self.0.get(line).map(|text| (*text).to_owned()).ok_or_else(|| "it ended with 1".to_owned())
+        self.0
+            .get(line)
+            .map(|text| (*text).to_owned())
+            .ok_or_else(|| "it ended with 1".to_owned())
     }
 }
 
@@ -36,8 +42,14 @@ fn machine() -> Has {
         ("BLANK", " "),
         ("FALCON_ID", "id-1"),
         ("print-secret --now", "from-a-command\n"),
-        ("/etc/cordon/secrets/edr", "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=\n"),
-        ("/etc/cordon/secrets/example-webhook", "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=\n"),
+        (
+            "/etc/cordon/secrets/edr",
+            "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=\n",
+        ),
+        (
+            "/etc/cordon/secrets/example-webhook",
+            "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=\n",
+        ),
     ]))
 }
 
@@ -60,13 +72,20 @@ fn told(text: &str) -> String {
         let page = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("docs/errors/{}.md", one.code));
         assert!(page.is_file(), "{} has no page", one.code);
     }
-    found.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n\n")
+    found
+        .iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join("\n\n")
 }
 
 #[test]
 fn broken_configurations_are_told_what_is_wrong_and_what_to_do() {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/broken/config");
-    let mut files: Vec<_> = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let mut files: Vec<_> = std::fs::read_dir(dir)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
     files.sort();
     assert!(files.len() >= 12);
     for file in files {
@@ -88,8 +107,14 @@ fn the_configuration_of_init_reads() {
     let config = Config::parse("cordon.toml", TEMPLATE, Path::new("/etc/cordon")).unwrap();
     let resolved = config.resolve(&catalog(), &machine()).unwrap();
     assert_eq!(config.listen.to_string(), "127.0.0.1:8765");
-    assert_eq!(config.store, StoreUrl::Sqlite("/etc/cordon/cordon-data/cordon.db".into()));
-    assert_eq!(config.playbooks.as_deref(), Some(Path::new("/etc/cordon/playbooks")));
+    assert_eq!(
+        config.store,
+        StoreUrl::Sqlite("/etc/cordon/cordon-data/cordon.db".into())
+    );
+    assert_eq!(
+        config.playbooks.as_deref(),
+        Some(Path::new("/etc/cordon/playbooks"))
+    );
     assert!(resolved.profiles.contains_key("example"));
     assert_eq!(config.connector_of("example"), Some("generic"));
 }
@@ -139,9 +164,14 @@ fn everything_that_can_be_said_is_heard() {
     let edr = &resolved.profiles["edr"];
     assert_eq!(edr.finding_window_ms, 86_400_000);
     assert!(matches!(edr.normaliser, Normaliser::Builtin));
-    let Auth::StandardWebhooks { secrets } = &edr.auth else { panic!("{:?}", edr.auth) };
+    let Auth::StandardWebhooks { secrets } = &edr.auth else {
+        panic!("{:?}", edr.auth)
+    };
     assert_eq!(secrets[0].expose(), WEBHOOK);
-    assert!(matches!(resolved.profiles["siem"].normaliser, Normaliser::Script(_)));
+    assert!(matches!(
+        resolved.profiles["siem"].normaliser,
+        Normaliser::Script(_)
+    ));
     let falcon = resolved.instances.named("falcon-eu").unwrap();
     assert_eq!(falcon.credentials["client_secret"].expose(), "from-a-command");
     assert_eq!(falcon.when.len(), 2);
@@ -155,15 +185,28 @@ fn everything_that_can_be_said_is_heard() {
 
 #[test]
 fn the_kinds_of_authentication_are_those_of_intake_and_of_manifests() {
-    let written = |auth: Auth<String>| serde_json::to_value(auth).unwrap()["kind"].as_str().unwrap().to_owned();
-    let none: Auth<String> = Auth::None { anyone_may_send: true };
-    let header = Auth::Header { header: "x".into(), secrets: Vec::new() };
+    let written = |auth: Auth<String>| {
+        serde_json::to_value(auth).unwrap()["kind"]
+            .as_str()
+            .unwrap()
+            .to_owned()
+    };
+    let none: Auth<String> = Auth::None {
+        anyone_may_send: true,
+    };
+    let header = Auth::Header {
+        header: "x".into(),
+        secrets: Vec::new(),
+    };
     let all = [
         written(Auth::StandardWebhooks { secrets: Vec::new() }),
         "hmac".to_owned(),
         written(header),
         written(Auth::Bearer { secrets: Vec::new() }),
-        written(Auth::Basic { user: "u".into(), secrets: Vec::new() }),
+        written(Auth::Basic {
+            user: "u".into(),
+            secrets: Vec::new(),
+        }),
         written(none),
     ];
     assert_eq!(all.map(String::from), KINDS.map(String::from));
@@ -180,17 +223,31 @@ fn check_runs_no_commands() {
 #[test]
 fn a_command_prints_a_secret() {
     let reference = SecretRef::parse("exec:printf abc", Path::new("")).unwrap();
-    assert_eq!(reference.read(&Machine { run_commands: true }).unwrap().expose(), "abc");
+    assert_eq!(
+        reference.read(&Machine { run_commands: true }).unwrap().expose(),
+        "abc"
+    );
     let failing = SecretRef::parse("exec:false", Path::new("")).unwrap();
-    assert!(failing.read(&Machine { run_commands: true }).unwrap_err().contains("ended with"));
+    assert!(
+        failing
+            .read(&Machine { run_commands: true })
+            .unwrap_err()
+            .contains("ended with")
+    );
 }
 
 #[test]
 fn a_reference_names_a_place() {
     let dir = Path::new("/etc/cordon");
     assert_eq!(SecretRef::parse("env:A", dir), Some(SecretRef::Env("A".into())));
-    assert_eq!(SecretRef::parse("file:s/x", dir), Some(SecretRef::File("/etc/cordon/s/x".into())));
-    assert_eq!(SecretRef::parse("file:/run/x", dir), Some(SecretRef::File("/run/x".into())));
+    assert_eq!(
+        SecretRef::parse("file:s/x", dir),
+        Some(SecretRef::File("/etc/cordon/s/x".into()))
+    );
+    assert_eq!(
+        SecretRef::parse("file:/run/x", dir),
+        Some(SecretRef::File("/run/x".into()))
+    );
     for literal in ["", "hunter2", "env:", "vault:x", "whsec_abc", "ENV:A"] {
         assert_eq!(SecretRef::parse(literal, dir), None, "{literal}");
     }

@@ -58,19 +58,29 @@ fn a_server_that_is_not_there_is_said_plainly() {
     let output = cordon(dir.path(), &["runs", "--url", &url]);
     let told = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(4));
-    assert_eq!(told, format!("error: `{url}` cannot be reached\n  help: is `cordon serve` running at {url}?\n"));
+    assert_eq!(
+        told,
+        format!("error: `{url}` cannot be reached\n  help: is `cordon serve` running at {url}?\n")
+    );
 }
 
 #[test]
 fn a_refusal_is_repeated_with_its_help_and_exit_3() {
     let dir = tempfile::tempdir().unwrap();
-    let refusal = r#"{"error":{"code":"not-found","message":"there is no run of that id","help":"see `cordon runs`"}}"#;
+    let refusal =
+        r#"{"error":{"code":"not-found","message":"there is no run of that id","help":"see `cordon runs`"}}"#;
     let (url, serving) = server(vec![(404, refusal), (401, "{}")]);
     let told = transcript(dir.path(), &["show", RUN, "--url", &url]);
-    assert!(told.contains("error: there is no run of that id (not-found)\n  help: see `cordon runs`"), "{told}");
+    assert!(
+        told.contains("error: there is no run of that id (not-found)\n  help: see `cordon runs`"),
+        "{told}"
+    );
     assert!(told.ends_with("exit 3"), "{told}");
     let told = transcript(dir.path(), &["contained", "--url", &url]);
-    assert!(told.contains("cordon token create NAME") && told.ends_with("exit 3"), "{told}");
+    assert!(
+        told.contains("cordon token create NAME") && told.ends_with("exit 3"),
+        "{told}"
+    );
     serving.join().unwrap();
 }
 
@@ -82,8 +92,20 @@ fn act_sends_what_was_said_with_the_token() {
     let output = cordon(
         dir.path(),
         &[
-            "act", "endpoint::isolate", "--target", "host:web-07", "--lease", "4h", "--option", "deep=true",
-            "--reason", "INC-1", "--url", &url, "--token-file", "token",
+            "act",
+            "endpoint::isolate",
+            "--target",
+            "host:web-07",
+            "--lease",
+            "4h",
+            "--option",
+            "deep=true",
+            "--reason",
+            "INC-1",
+            "--url",
+            &url,
+            "--token-file",
+            "token",
         ],
     );
     assert_eq!(String::from_utf8(output.stdout).unwrap(), format!("{RUN}\n"));
@@ -111,13 +133,24 @@ fn wait_ends_well_only_when_the_run_succeeded() {
         let open: &'static str = row("open", "null").leak();
         let over: &'static str = row("settled", end).leak();
         let (url, serving) = server(vec![(202, started), (200, open), (200, over)]);
-        let output = cordon(dir.path(), &["undo", RUN, "--reason", "x", "--wait", "--url", &url]);
-        assert_eq!(output.status.code(), Some(code), "{end} {}", String::from_utf8_lossy(&output.stderr));
+        let output = cordon(
+            dir.path(),
+            &["undo", RUN, "--reason", "x", "--wait", "--url", &url],
+        );
+        assert_eq!(
+            output.status.code(),
+            Some(code),
+            "{end} {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
         assert_eq!(serving.join().unwrap().len(), 3);
     }
     let parked: &'static str = row("parked", "null").leak();
     let (url, serving) = server(vec![(202, started), (200, parked)]);
-    let output = cordon(dir.path(), &["undo", RUN, "--reason", "x", "--wait", "--url", &url]);
+    let output = cordon(
+        dir.path(),
+        &["undo", RUN, "--reason", "x", "--wait", "--url", &url],
+    );
     assert_eq!(output.status.code(), Some(1));
     serving.join().unwrap();
 }
@@ -128,7 +161,18 @@ fn send_signs_and_prints_the_alert() {
     assert!(cordon(dir.path(), &["init"]).status.success());
     let (url, serving) = server(vec![(202, r#"{"alert":"al_1"}"#), (202, r#"{"alert":"al_2"}"#)]);
     let file = data().join("alerts/cordon/finding.json");
-    let told = cordon(dir.path(), &["send", "example", file.to_str().unwrap(), "--url", &url, "--times", "2"]);
+    let told = cordon(
+        dir.path(),
+        &[
+            "send",
+            "example",
+            file.to_str().unwrap(),
+            "--url",
+            &url,
+            "--times",
+            "2",
+        ],
+    );
     assert_eq!(String::from_utf8(told.stdout).unwrap(), "al_1\nal_2\n");
     let seen = serving.join().unwrap();
     let header = |request: &str, name: &str| {

@@ -43,9 +43,19 @@ fn init_writes_a_folder_that_checks_and_never_overwrites() {
     std::fs::write(dir.path().join(".gitignore"), "mine\n").unwrap();
     let again = transcript(dir.path(), &["init"]);
     let check = cordon(dir.path(), &["check"]);
-    assert!(check.status.success(), "{}", String::from_utf8_lossy(&check.stderr));
-    assert_eq!(std::fs::read_to_string(dir.path().join(".gitignore")).unwrap(), "mine\n");
-    assert_eq!(std::fs::read_to_string(dir.path().join("secrets/example-webhook")).unwrap(), secret);
+    assert!(
+        check.status.success(),
+        "{}",
+        String::from_utf8_lossy(&check.stderr)
+    );
+    assert_eq!(
+        std::fs::read_to_string(dir.path().join(".gitignore")).unwrap(),
+        "mine\n"
+    );
+    assert_eq!(
+        std::fs::read_to_string(dir.path().join("secrets/example-webhook")).unwrap(),
+        secret
+    );
     assert!(secret.starts_with("whsec_"));
     insta::assert_snapshot!(format!("{first}\n{again}"));
 }
@@ -56,7 +66,10 @@ fn the_secret_of_init_is_for_its_owner_alone() {
     use std::os::unix::fs::PermissionsExt;
     let dir = tempfile::tempdir().unwrap();
     assert!(cordon(dir.path(), &["init", "new"]).status.success());
-    let mode = std::fs::metadata(dir.path().join("new/secrets/example-webhook")).unwrap().permissions().mode();
+    let mode = std::fs::metadata(dir.path().join("new/secrets/example-webhook"))
+        .unwrap()
+        .permissions()
+        .mode();
     assert_eq!(mode & 0o777, 0o600);
 }
 
@@ -72,7 +85,12 @@ fn check_as_json_has_codes_and_places() {
     let answer: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     let found = answer["diagnostics"].as_array().unwrap();
     for code in ["C003", "C015", "K005", "K006"] {
-        assert!(found.iter().any(|one| one["code"] == code && one["line"].as_u64() > Some(0)), "{code}: {answer}");
+        assert!(
+            found
+                .iter()
+                .any(|one| one["code"] == code && one["line"].as_u64() > Some(0)),
+            "{code}: {answer}"
+        );
     }
 }
 
@@ -84,8 +102,15 @@ fn check_of_good_content_is_content() {
 #[test]
 fn normalise_prints_findings() {
     let alert = data().join("alerts/splunk/notable.json");
-    let output = cordon(&data().join("folder"), &["normalise", "siem", alert.to_str().unwrap()]);
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let output = cordon(
+        &data().join("folder"),
+        &["normalise", "siem", alert.to_str().unwrap()],
+    );
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     let found: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(found[0]["source"], "siem");
     assert!(!found[0]["entities"].as_array().unwrap().is_empty());
@@ -125,7 +150,10 @@ fn explain_knows_its_codes() {
     insta::assert_snapshot!(all.join("\n\n"));
     let list = cordon(dir.path(), &["explain"]);
     let list = String::from_utf8(list.stdout).unwrap();
-    assert!(list.contains("T003  the same key twice\n") && list.contains("K001  "), "{list}");
+    assert!(
+        list.contains("T003  the same key twice\n") && list.contains("K001  "),
+        "{list}"
+    );
 }
 
 #[test]
@@ -134,7 +162,12 @@ fn connectors_lists_actions_with_their_permissions() {
     insta::assert_snapshot!(transcript(dir.path(), &["connectors"]));
     let output = cordon(dir.path(), &["connectors", "--json"]);
     let list: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-    let names: Vec<&str> = list.as_array().unwrap().iter().map(|one| one["name"].as_str().unwrap()).collect();
+    let names: Vec<&str> = list
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| one["name"].as_str().unwrap())
+        .collect();
     for name in ["crowdstrike", "generic", "splunk"] {
         assert!(names.contains(&name), "{names:?}");
     }
@@ -143,7 +176,10 @@ fn connectors_lists_actions_with_their_permissions() {
 #[test]
 fn help_reads_well() {
     let dir = tempfile::tempdir().unwrap();
-    let all = [transcript(dir.path(), &["--help"]), transcript(dir.path(), &["act", "--help"])];
+    let all = [
+        transcript(dir.path(), &["--help"]),
+        transcript(dir.path(), &["act", "--help"]),
+    ];
     insta::assert_snapshot!(all.join("\n\n"));
 }
 
@@ -151,8 +187,30 @@ fn help_reads_well() {
 fn mistakes_on_the_command_line_are_told() {
     let dir = tempfile::tempdir().unwrap();
     let all = [
-        transcript(dir.path(), &["act", "endpoint::isolate", "--target", "hots:web-07", "--reason", "x"]),
-        transcript(dir.path(), &["act", "endpoint::isolate", "--target", "host:web-07", "--lease", "4", "--reason", "x"]),
+        transcript(
+            dir.path(),
+            &[
+                "act",
+                "endpoint::isolate",
+                "--target",
+                "hots:web-07",
+                "--reason",
+                "x",
+            ],
+        ),
+        transcript(
+            dir.path(),
+            &[
+                "act",
+                "endpoint::isolate",
+                "--target",
+                "host:web-07",
+                "--lease",
+                "4",
+                "--reason",
+                "x",
+            ],
+        ),
         transcript(dir.path(), &["serve", "--store", "redis://10.0.0.5"]),
         transcript(dir.path(), &["run", "p", "--finding", "f.json", "--input", "a=b"]),
         transcript(dir.path(), &["show", "run/../x"]),

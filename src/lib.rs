@@ -11,6 +11,7 @@
 
 // floor 0: ground
 pub mod clock;
+pub mod crash;
 pub mod diagnostic;
 pub mod digest;
 pub mod id;

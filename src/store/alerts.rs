@@ -131,7 +131,8 @@ pub trait Alerts {
     async fn alert(&self, partition: Partition, id: AlertId) -> Result<Option<Alert>>;
 
     /// Appends to an alert's chain and sets its disposition. `expected_len` is the chain's length before;
-    /// repeating the same entries is a no-op, different ones are `Conflict`, a hole is `Gap`.
+    /// repeating the same entries is a no-op, different ones are `Conflict`, a hole is `Gap`. `Missing` when
+    /// there is no such alert.
     async fn dispose(
         &self,
         partition: Partition,
@@ -151,9 +152,9 @@ pub trait Alerts {
         limit: usize,
     ) -> Result<Vec<AlertRow>>;
 
-    /// Claims `key` for `owner` until `until`. The first owner wins, and wins again whenever it asks; a claim
-    /// whose `until` is not after `now` is free. Used for finding keys and trigger keys: a crash between
-    /// claim and use repeats harmlessly.
+    /// Claims `key` for `owner` until `until`. The first owner wins, and wins again whenever it asks (its
+    /// `until` stays as it was); a claim whose `until` is not after `now` is free. Used for finding keys and
+    /// trigger keys: a crash between claim and use repeats harmlessly. Claims over for a day may be forgotten.
     async fn claim_once(
         &self,
         partition: Partition,

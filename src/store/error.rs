@@ -18,17 +18,19 @@ pub enum Error {
         /// What the back end said.
         why: String,
     },
-    /// The claim is gone: another worker owns the run. Stop working on it.
-    #[error("the claim on {run} is gone: epoch {ours} is not {theirs}")]
+    /// The claim is gone: another worker owns the run, or (the epochs are equal) it was given back. Stop
+    /// working on it.
+    #[error("the claim on {run} is gone: ours was epoch {ours}, the last one given is {theirs}")]
     Fenced {
         /// The run.
         run: String,
         /// The epoch we hold.
         ours: u64,
-        /// The epoch in force.
+        /// The epoch of the last claim.
         theirs: u64,
     },
-    /// A different entry stands where this one should: a bug or a split brain. Stop.
+    /// A different entry stands where this one should, or the entry is of another chain: a bug or a split
+    /// brain. Stop.
     #[error("{chain} already has another entry {seq}")]
     Conflict {
         /// Whose chain.

@@ -30,9 +30,9 @@ pub struct Counts {
     pub ends: std::collections::BTreeMap<String, u64>,
     /// Open runs that have no `wake_at` and no claim: must be 0.
     pub stuck: u64,
-    /// Holds.
+    /// Facets of targets that are held.
     pub holds: u64,
-    /// Holds whose lease is over.
+    /// Holders whose lease is over.
     pub overdue: u64,
 }
 

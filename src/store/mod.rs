@@ -3,10 +3,16 @@
 //! A store decides nothing.
 
 mod alerts;
+#[cfg(test)]
+mod contract;
 mod control;
 mod error;
 mod feed;
+mod home;
+pub mod memory;
+mod place;
 mod runs;
+pub mod sqlite;
 mod targets;
 
 pub use alerts::{Accepted, Alert, AlertRow, Alerts, Claimed, Disposition, NewAlert};

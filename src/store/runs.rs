@@ -76,7 +76,7 @@ pub struct RunRow {
 /// A run to create.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NewRun {
-    /// Its row; `status` open, `epoch` 0, `len` 1.
+    /// Its row; the store sees to `status` open, no `end`, `epoch` 0, no `worker`, `len` 1 and `last`.
     pub row: RunRow,
     /// `RunStarted`, sealed as entry 0.
     pub entry: Entry,
@@ -122,7 +122,7 @@ pub struct RunUpdate {
 pub enum Appended {
     /// Appended now.
     New,
-    /// These very entries were there; nothing was written but the update.
+    /// These very entries were there; nothing was written.
     Already,
 }
 
@@ -146,7 +146,8 @@ pub trait Runs {
     async fn create_run(&self, partition: Partition, run: NewRun) -> Result<Created>;
 
     /// Claims up to `limit` open runs that are due (`wake_at` not after `now`) and unclaimed or whose claim
-    /// ended, the longest due first; each claim raises the run's epoch.
+    /// ended (its `until` not after `now`), the longest due first; each claim raises the run's epoch. A run
+    /// without `wake_at` is due when its claim ends: its worker died while it worked.
     async fn claim_due(
         &self,
         partition: Partition,
@@ -156,7 +157,9 @@ pub trait Runs {
         limit: usize,
     ) -> Result<Vec<Claim>>;
 
-    /// Claims one open run, due or not; `None` when another's claim is in force or it is not open.
+    /// Claims one open run, due or not; `None` when another's claim is in force or it is not open. A worker
+    /// that holds it already gets a new claim with a higher epoch, which fences its own old one. `Missing`
+    /// when there is no such run.
     async fn claim_run(
         &self,
         partition: Partition,
@@ -166,11 +169,13 @@ pub trait Runs {
         until: Time,
     ) -> Result<Option<Claim>>;
 
-    /// Keeps a claim. `Fenced` when it is gone.
+    /// Keeps a claim, even one past its `until` that nobody else took. `Fenced` when it is gone or given back.
     async fn renew(&self, partition: Partition, claim: &Claim, until: Time) -> Result<()>;
 
-    /// Appends entries (perhaps none) at `expected_len` and updates the row, if the claim is in force.
-    /// Afterwards the entries survive any crash. The same entries again answer `Already`.
+    /// Appends entries (perhaps none) at `expected_len` and updates the row, if the claim is in force (the
+    /// epoch is the run's and the claim was not given back). Afterwards the entries survive any crash. The
+    /// same entries again answer `Already` and write nothing, even when their append gave the claim back, so
+    /// that a repeat cannot undo a later wake. A run that does not stay open keeps no `wake_at`.
     async fn append(
         &self,
         partition: Partition,
@@ -181,19 +186,23 @@ pub trait Runs {
         update: RunUpdate,
     ) -> Result<Appended>;
 
-    /// Makes an open run due at `at` if it was to be looked at later. No claim needed.
+    /// Makes an open run due at `at` if it was to be looked at later. No claim needed. A wake that comes while
+    /// a worker has the run outlasts that worker's appends: the run is due at the earlier of both moments
+    /// until it is claimed again, so that no wake is lost. Nothing happens to a run that is not open;
+    /// `Missing` when there is none.
     async fn wake(&self, partition: Partition, id: RunId, at: Time) -> Result<()>;
 
-    /// Gives every claim of a worker back, at shutdown, so that others need not wait for them to end.
+    /// Gives every claim of a worker back, at shutdown, so that others need not wait for them to end. An open
+    /// run without `wake_at` becomes due at once.
     async fn release_worker(&self, partition: Partition, worker: &str) -> Result<()>;
 
-    /// The entries of a chain from `from` on, in order.
+    /// The entries of a chain from `from` on, in order; none when there is no such chain.
     async fn journal(&self, partition: Partition, chain: ChainId, from: u64) -> Result<Vec<Entry>>;
 
     /// One run.
     async fn run(&self, partition: Partition, id: RunId) -> Result<Option<RunRow>>;
 
-    /// Runs, newest first.
+    /// Runs, newest first (by `started_at`, then id).
     async fn runs(&self, partition: Partition, query: &RunQuery) -> Result<Vec<RunRow>>;
 
     /// The earliest `wake_at` of an unclaimed open run, for the scheduler to sleep until.

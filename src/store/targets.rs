@@ -106,11 +106,13 @@ pub trait Targets {
     /// Gives the lock back. Nothing happens when it is another's or free.
     async fn unlock(&self, partition: Partition, target: &str, effect: EffectId) -> Result<()>;
 
-    /// Adds an effect's hold. The same effect again answers the same and changes nothing but `until`.
+    /// Adds an effect's hold. The same effect again answers the same and changes nothing but `until`. While
+    /// the last holder is ending, a new one still gets the state before the first hold.
     async fn hold_take(&self, partition: Partition, hold: NewHold) -> Result<Took>;
 
     /// Ends an effect's hold. When it is the last it is only marked as ending, because the target is still
-    /// contained until it is restored.
+    /// contained until it is restored. Holders that are ending do not count as others: their restore may
+    /// have been sent before this hold came into force, so whoever ends after them restores too.
     async fn hold_end(
         &self,
         partition: Partition,
@@ -119,7 +121,7 @@ pub trait Targets {
         effect: EffectId,
     ) -> Result<HoldEnd>;
 
-    /// Forgets an effect's hold: it was restored, or never came about.
+    /// Forgets an effect's hold: it was restored, or never came about. Nothing happens when there is none.
     async fn hold_drop(
         &self,
         partition: Partition,
@@ -128,7 +130,7 @@ pub trait Targets {
         effect: EffectId,
     ) -> Result<()>;
 
-    /// Sets when a hold ends, and how often ending it has failed.
+    /// Sets when a hold ends, and how often ending it has failed. `Missing` when the effect holds nothing.
     async fn hold_until(
         &self,
         partition: Partition,
@@ -139,7 +141,7 @@ pub trait Targets {
         tries: u32,
     ) -> Result<()>;
 
-    /// Notes what reading back last showed of a hold.
+    /// Notes what reading back last showed of a hold. Nothing happens when the effect holds nothing any more.
     async fn hold_seen(
         &self,
         partition: Partition,
@@ -149,10 +151,11 @@ pub trait Targets {
         seen: Verification,
     ) -> Result<()>;
 
-    /// Every hold.
+    /// Every hold, by target key and facet.
     async fn holds(&self, partition: Partition) -> Result<Vec<Hold>>;
 
-    /// Holds whose lease is over at `now`, the longest over first.
+    /// Holds whose lease is over at `now` (`until` not after it), the longest over first; those that are
+    /// ending too, until they are dropped or given another `until`.
     async fn due_holders(&self, partition: Partition, now: Time, limit: usize) -> Result<Vec<DueHolder>>;
 
     /// The earliest end of a lease, for the scheduler to sleep until.

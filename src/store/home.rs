@@ -1,0 +1,73 @@
+//! The one check every back end makes first: does the thing live in the partition that the operation names. A
+//! back end that let one through would work on one node and not on a cluster.
+
+use std::fmt::Display;
+
+use super::error::{Error, Result};
+use crate::digest::Digest;
+use crate::id::Partition;
+use crate::journal::{ChainId, Entry};
+
+/// Refuses `what` when its home is not `partition`.
+fn at(partition: Partition, what: impl Display, home: Partition) -> Result<()> {
+    if home == partition {
+        Ok(())
+    } else {
+        Err(Error::WrongPartition {
+            what: what.to_string(),
+            partition: partition.index(),
+        })
+    }
+}
+
+/// Refuses an alert or a run, or its chain, that lives elsewhere.
+pub(super) fn of_chain(partition: Partition, chain: ChainId) -> Result<()> {
+    at(partition, chain, chain.partition())
+}
+
+/// Refuses a target that lives elsewhere.
+pub(super) fn of_target(partition: Partition, target: &str) -> Result<()> {
+    at(
+        partition,
+        format_args!("target `{target}`"),
+        Partition::of_text(target),
+    )
+}
+
+/// Refuses a claim key that lives elsewhere.
+pub(super) fn of_key(partition: Partition, key: &Digest) -> Result<()> {
+    at(
+        partition,
+        format_args!("claim key {}", key.short()),
+        Partition::of(key),
+    )
+}
+
+/// Refuses entries that do not live in `partition`, are of another chain than `chain`, or do not count up by
+/// one from `first`.
+pub(super) fn of_entries(
+    partition: Partition,
+    chain: ChainId,
+    first: u64,
+    entries: &[Entry],
+) -> Result<()> {
+    for entry in entries {
+        of_chain(partition, entry.chain)?;
+    }
+    for (seq, entry) in (first..).zip(entries) {
+        if entry.chain != chain || entry.seq < seq {
+            return Err(Error::Conflict {
+                chain: chain.to_string(),
+                seq: entry.seq,
+            });
+        }
+        if entry.seq > seq {
+            return Err(Error::Gap {
+                chain: chain.to_string(),
+                len: seq,
+                seq: entry.seq,
+            });
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,59 @@
+//! The feed and the totals, in memory.
+
+use async_trait::async_trait;
+
+use super::MemoryStore;
+use crate::clock::Time;
+use crate::id::Partition;
+use crate::store::error::Result;
+use crate::store::feed::{Counts, Feed, FeedItem};
+
+#[async_trait]
+impl Feed for MemoryStore {
+    async fn feed(&self, partition: Partition, after: u64, limit: usize) -> Result<Vec<FeedItem>> {
+        let items = self.part(partition)?.feed(after, limit);
+        let items = items.into_iter();
+        Ok(items.map(|(position, entry)| FeedItem { position, entry }).collect())
+    }
+
+    async fn cursor(&self, partition: Partition, follower: &str) -> Result<u64> {
+        Ok(self.part(partition)?.cursors.get(follower).copied().unwrap_or(0))
+    }
+
+    async fn set_cursor(&self, partition: Partition, follower: &str, position: u64) -> Result<()> {
+        let mut part = self.part(partition)?;
+        let cursor = part.cursors.entry(follower.to_owned()).or_default();
+        *cursor = position.max(*cursor);
+        Ok(())
+    }
+
+    async fn counts(&self, partition: Partition, now: Time) -> Result<Counts> {
+        let part = self.part(partition)?;
+        let mut counts = Counts {
+            holds: part.holds.len() as u64,
+            ..Counts::default()
+        };
+        for alert in part.alerts.values() {
+            let word = alert.row.disposition.word().to_owned();
+            *counts.alerts.entry(word).or_default() += 1;
+            counts.repeats += alert.row.times.saturating_sub(1);
+        }
+        for run in part.runs.values() {
+            *counts.runs.entry(run.row.status.word().to_owned()).or_default() += 1;
+            if let Some(end) = run.row.end {
+                *counts.ends.entry(end.word().to_owned()).or_default() += 1;
+            }
+            if run.is_open() && run.due_at().is_none() {
+                counts.stuck += 1;
+            }
+        }
+        let untils = part.holds.values().flat_map(|held| &held.holders);
+        let untils = untils.filter_map(|(holder, _)| holder.until);
+        counts.overdue = untils.filter(|until| *until <= now).count() as u64;
+        Ok(counts)
+    }
+
+    async fn ready(&self) -> Result<()> {
+        self.part(Partition::CONTROL).map(drop)
+    }
+}

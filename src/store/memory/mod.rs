@@ -1,0 +1,13 @@
+//! A store that forgets: real in every other respect, for tests, simulation and `cordon demo`. One mutex a
+//! partition, held for one operation and never across an await, so that nothing here can do what a cluster
+//! could not.
+
+mod alerts;
+mod control;
+mod feed;
+mod part;
+mod runs;
+mod store;
+mod targets;
+
+pub use store::MemoryStore;

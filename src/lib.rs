@@ -43,7 +43,11 @@ pub mod playbook;
 pub mod run;
 
 // floor 8: edges
+pub mod containment;
+pub mod evidence;
 pub mod intake;
+pub mod telemetry;
 
 // floor 9: surfaces
 pub mod range;
+pub mod server;

@@ -10,7 +10,8 @@ use futures_util::StreamExt;
 use serde::de::DeserializeOwned;
 
 use super::error::ApiError;
-use crate::limits::{ALERT_BODY_BYTES_MAX, REQUEST_READ_MS};
+use super::services::Shared;
+use crate::limits::ALERT_BODY_BYTES_MAX;
 
 /// Largest body of an API request, bytes: a whole finding fits, with a little around it.
 const API_BODY_BYTES_MAX: usize = ALERT_BODY_BYTES_MAX + (64 << 10);
@@ -19,7 +20,12 @@ const API_BODY_BYTES_MAX: usize = ALERT_BODY_BYTES_MAX + (64 << 10);
 const THROWN_AWAY_BYTES_MAX: usize = 8 << 20;
 
 /// The whole body, if it has at most `bytes_max` and comes in time.
-pub(super) async fn read(headers: &HeaderMap, body: Body, bytes_max: usize) -> Result<Vec<u8>, ApiError> {
+pub(super) async fn read(
+    headers: &HeaderMap,
+    body: Body,
+    bytes_max: usize,
+    allowed: Duration,
+) -> Result<Vec<u8>, ApiError> {
     let encoding = headers.get(header::CONTENT_ENCODING).map(|value| value.as_bytes());
     if encoding.is_some_and(|encoding| !encoding.eq_ignore_ascii_case(b"identity")) {
         return Err(ApiError::new(
@@ -33,13 +39,12 @@ pub(super) async fn read(headers: &HeaderMap, body: Body, bytes_max: usize) -> R
         .get(header::CONTENT_LENGTH)
         .and_then(|value| value.to_str().ok())
         .and_then(|text| text.parse::<usize>().ok());
-    let deadline = Duration::from_millis(REQUEST_READ_MS);
-    let read = tokio::time::timeout(deadline, take(body, declared.unwrap_or(0), bytes_max)).await;
+    let read = tokio::time::timeout(allowed, take(body, declared.unwrap_or(0), bytes_max)).await;
     read.unwrap_or_else(|_| {
         Err(ApiError::new(
             StatusCode::REQUEST_TIMEOUT,
             "too-slow",
-            format!("the body did not come within {REQUEST_READ_MS} ms"),
+            format!("the body did not come within {} ms", allowed.as_millis()),
             "send it faster, or less of it",
         ))
     })
@@ -81,12 +86,12 @@ fn too_large_error(bytes_max: usize) -> ApiError {
 /// A JSON request of the API.
 pub(super) struct Asked<T>(pub(super) T);
 
-impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Asked<T> {
+impl<T: DeserializeOwned> FromRequest<Shared> for Asked<T> {
     type Rejection = ApiError;
 
-    async fn from_request(request: Request, _: &S) -> Result<Asked<T>, ApiError> {
+    async fn from_request(request: Request, shared: &Shared) -> Result<Asked<T>, ApiError> {
         let (parts, body) = request.into_parts();
-        let bytes = read(&parts.headers, body, API_BODY_BYTES_MAX).await?;
+        let bytes = read(&parts.headers, body, API_BODY_BYTES_MAX, shared.allowed).await?;
         serde_json::from_slice(&bytes).map(Asked).map_err(|error| {
             ApiError::bad(format!("the request is not what this path takes: {error}"), "see the API's documentation")
         })

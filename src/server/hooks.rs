@@ -47,7 +47,7 @@ async fn take(shared: &Shared, name: &str, headers: &HeaderMap, body: Body) -> R
     if !shared.gate.profiles().contains_key(name) {
         return Err(unknown());
     }
-    let bytes = body::read(headers, body, ALERT_BODY_BYTES_MAX).await?;
+    let bytes = body::read(headers, body, ALERT_BODY_BYTES_MAX, shared.allowed).await?;
     let pairs = headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
     let received = shared.gate.receive(name, &Headers::of(pairs), &bytes).await;
     received.map_err(|turned| match turned {

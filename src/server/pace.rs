@@ -1,5 +1,5 @@
 //! A clock beside each connection: between requests, and while the head of one arrives, it may be quiet or slow
-//! for [`REQUEST_READ_MS`] and no longer. Whoever sends a byte a second is cut, however many bytes come. Bodies
+//! for [`REQUEST_READ_MS`](crate::limits::REQUEST_READ_MS) and no longer. Whoever sends a byte a second is cut, however many bytes come. Bodies
 //! have their own deadline, where they are read.
 
 use std::io;
@@ -18,18 +18,18 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, Sleep};
 
 use super::serve::Door;
-use crate::limits::REQUEST_READ_MS;
 
 /// How a connection stands.
 pub(super) struct Pace {
+    allowed: Duration,
     underway: AtomicUsize,
     /// When it last did what it may take its time after: opened, ended a request, took a part of an answer.
     since: Mutex<Instant>,
 }
 
 impl Pace {
-    fn new() -> Arc<Pace> {
-        Arc::new(Pace { underway: AtomicUsize::new(0), since: Mutex::new(Instant::now()) })
+    fn new(allowed: Duration) -> Arc<Pace> {
+        Arc::new(Pace { allowed, underway: AtomicUsize::new(0), since: Mutex::new(Instant::now()) })
     }
 
     /// A request has come; the clock stands until the answer drops what this gives.
@@ -44,11 +44,10 @@ impl Pace {
 
     /// When to look next, and whether the connection is over its time if that is past.
     fn deadline(&self) -> (Instant, bool) {
-        let allowed = Duration::from_millis(REQUEST_READ_MS);
         if self.underway.load(Ordering::SeqCst) > 0 {
-            return (Instant::now() + allowed, false);
+            return (Instant::now() + self.allowed, false);
         }
-        (*self.since.lock().unwrap_or_else(PoisonError::into_inner) + allowed, true)
+        (*self.since.lock().unwrap_or_else(PoisonError::into_inner) + self.allowed, true)
     }
 }
 
@@ -84,9 +83,9 @@ pub(super) struct Paced {
 }
 
 impl Paced {
-    pub(super) fn new(stream: TcpStream, place: OwnedSemaphorePermit) -> Paced {
-        let alarm = Box::pin(tokio::time::sleep(Duration::from_millis(REQUEST_READ_MS)));
-        Paced { stream, pace: Pace::new(), alarm, _place: place }
+    pub(super) fn new(stream: TcpStream, place: OwnedSemaphorePermit, allowed: Duration) -> Paced {
+        let alarm = Box::pin(tokio::time::sleep(allowed));
+        Paced { stream, pace: Pace::new(allowed), alarm, _place: place }
     }
 
     /// `Ready` when its time is over; else wakes the task when to look again.

@@ -2,7 +2,7 @@
 //! and errors of one shape.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::extract::{ConnectInfo, MatchedPath, Request};
@@ -16,13 +16,19 @@ use super::error::ApiError;
 use super::pace::Peer;
 use super::services::{Services, Shared};
 use super::{api, hooks, probes};
+use crate::limits::REQUEST_READ_MS;
 
 static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The whole surface. Serve it with [`serve`](super::serve()), which keeps slow senders from holding
 /// connections.
 pub fn router(services: Arc<Services>) -> Router {
-    let shared = Shared { services, principals: Arc::new(Principals::default()) };
+    router_within(services, Duration::from_millis(REQUEST_READ_MS))
+}
+
+/// The same with another deadline for bodies.
+pub(super) fn router_within(services: Arc<Services>, allowed: Duration) -> Router {
+    let shared = Shared { services, principals: Arc::new(Principals::default()), allowed };
     let api = api::routes()
         .fallback(unknown_path)
         .method_not_allowed_fallback(other_method)

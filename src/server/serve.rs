@@ -12,8 +12,9 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
 use super::pace::{Paced, Peer};
-use super::router::router;
+use super::router::router_within;
 use super::services::Services;
+use crate::limits::REQUEST_READ_MS;
 
 /// Connections at once; more wait in the kernel's queue. Each may hold one body of a mebibyte.
 const CONNECTIONS_MAX: usize = 1_024;
@@ -26,8 +27,18 @@ pub async fn serve(
     services: Arc<Services>,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
-    let door = Door { listener, places: Arc::new(Semaphore::new(CONNECTIONS_MAX)) };
-    let service = router(services).into_make_service_with_connect_info::<Peer>();
+    serve_within(listener, services, shutdown, Duration::from_millis(REQUEST_READ_MS)).await
+}
+
+/// The same with another deadline for slow senders.
+pub(super) async fn serve_within(
+    listener: TcpListener,
+    services: Arc<Services>,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+    allowed: Duration,
+) -> io::Result<()> {
+    let door = Door { listener, places: Arc::new(Semaphore::new(CONNECTIONS_MAX)), allowed };
+    let service = router_within(services, allowed).into_make_service_with_connect_info::<Peer>();
     axum::serve(door, service).with_graceful_shutdown(shutdown).await
 }
 
@@ -35,6 +46,7 @@ pub async fn serve(
 pub(super) struct Door {
     listener: TcpListener,
     places: Arc<Semaphore>,
+    allowed: Duration,
 }
 
 impl Listener for Door {
@@ -52,7 +64,7 @@ impl Listener for Door {
                 Ok((stream, address)) => {
                     // Answers are small and wanted at once; without this they wait for an acknowledgement.
                     let _ = stream.set_nodelay(true);
-                    return (Paced::new(stream, place), address);
+                    return (Paced::new(stream, place, self.allowed), address);
                 }
                 Err(error) => {
                     tracing::warn!("a connection could not be taken, will try again: {error}");

@@ -1,6 +1,7 @@
 //! What the surface works with, and the little it remembers between requests.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::watch;
 
@@ -44,6 +45,8 @@ impl Services {
 pub(super) struct Shared {
     pub(super) services: Arc<Services>,
     pub(super) principals: Arc<Principals>,
+    /// How long the body of a request may take.
+    pub(super) allowed: Duration,
 }
 
 impl std::ops::Deref for Shared {

@@ -57,10 +57,8 @@ mod switched {
         let passed = PASSED.fetch_add(1, Ordering::SeqCst).saturating_add(1);
         let orders = orders();
         let dies = orders.at == Some(passed);
-        if dies || orders.at.is_none() {
-            if let Some(log) = &orders.log {
-                note(log, name);
-            }
+        if let Some(log) = orders.log.as_ref().filter(|_| dies || orders.at.is_none()) {
+            note(log, name);
         }
         if dies {
             // A kill that fails leaves us alive, and the test that ordered it says so.
@@ -77,7 +75,8 @@ mod switched {
     }
 }
 
-#[cfg(all(test, debug_assertions))]
+#[cfg(test)]
+#[cfg(debug_assertions)]
 mod tests {
     use std::os::unix::process::ExitStatusExt as _;
     use std::process::Command;
@@ -104,10 +103,7 @@ mod tests {
             command.env("CORDON_CRASH_AT", at);
         }
         let status = command.output().unwrap().status;
-        (
-            status.signal(),
-            std::fs::read_to_string(log).unwrap_or_default(),
-        )
+        (status.signal(), std::fs::read_to_string(log).unwrap_or_default())
     }
 
     #[test]

@@ -45,12 +45,7 @@ pub(super) fn of_key(partition: Partition, key: &Digest) -> Result<()> {
 
 /// Refuses entries that do not live in `partition`, are of another chain than `chain`, or do not count up by
 /// one from `first`.
-pub(super) fn of_entries(
-    partition: Partition,
-    chain: ChainId,
-    first: u64,
-    entries: &[Entry],
-) -> Result<()> {
+pub(super) fn of_entries(partition: Partition, chain: ChainId, first: u64, entries: &[Entry]) -> Result<()> {
     for entry in entries {
         of_chain(partition, entry.chain)?;
     }

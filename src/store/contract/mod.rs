@@ -1,1 +1,113 @@
-//! x
+//! The contract every store fulfils, as one suite of cases that runs over each back end, and a differential
+//! test that two back ends answer the same to the same operations. A new back end adds one `contract_suite!`.
+
+mod alerts;
+mod concurrency;
+mod control;
+mod differential;
+mod feed;
+pub(super) mod fixture;
+mod holds;
+mod locks;
+mod runs;
+mod runs_claims;
+
+/// Makes a test of every case for one back end. The expression opens an empty store and answers it with
+/// whatever has to live as long, such as a temporary folder.
+macro_rules! contract_suite {
+    ($name:ident, $open:expr) => {
+        mod $name {
+            contract_suite! { @cases $open;
+                alerts {
+                    a_delivery_is_kept_and_a_repeat_only_counts
+                    an_unknown_alert_is_none
+                    pending_alerts_come_oldest_first_up_to_the_limit
+                    alerts_are_listed_newest_first_by_disposition_and_time
+                    disposing_appends_and_may_be_repeated
+                    disposing_refuses_what_does_not_follow
+                    the_first_to_claim_a_key_wins_again_and_again
+                    those_who_lose_a_key_are_counted_once_each
+                    an_ended_claim_is_free_and_forgets_who_lost
+                    alert_operations_refuse_another_partition
+                }
+                runs {
+                    a_run_is_created_once
+                    an_append_is_kept_and_updates_the_row
+                    the_same_append_again_writes_nothing
+                    an_append_refuses_gaps_conflicts_and_other_chains
+                    a_refused_append_leaves_nothing
+                    an_append_without_entries_updates_only_the_row
+                    runs_are_listed_newest_first_and_filtered
+                    a_journal_reads_from_any_place
+                    run_operations_refuse_another_partition
+                    run_operations_on_nothing_say_so
+                }
+                runs_claims {
+                    due_runs_are_claimed_longest_due_first_up_to_the_limit
+                    a_claim_in_force_keeps_others_out_until_it_ends
+                    a_stale_epoch_is_fenced
+                    a_claim_given_back_cannot_append
+                    one_run_is_claimed_due_or_not
+                    only_open_runs_are_claimed
+                    a_worker_that_died_without_a_wake_leaves_a_run_that_is_due
+                    a_wake_makes_due_sooner_never_later
+                    a_wake_during_a_claim_outlasts_its_appends
+                    a_repeated_append_does_not_undo_a_wake
+                    a_worker_gives_all_its_claims_back
+                    the_next_wake_is_the_earliest_of_the_unclaimed
+                }
+                locks {
+                    a_lock_is_one_effects_until_it_gives_it_back
+                    giving_back_what_is_not_ours_does_nothing
+                    lock_operations_refuse_another_partition
+                }
+                holds {
+                    the_first_hold_keeps_the_state_before_for_all
+                    taking_again_answers_the_same_and_sets_the_end
+                    only_the_last_end_restores
+                    ending_is_repeated_until_dropped
+                    a_hold_taken_while_the_last_one_ends
+                    a_dropped_hold_is_gone_and_may_be_taken_anew
+                    due_holders_come_longest_over_first_with_their_tries
+                    what_was_last_seen_is_kept
+                    facets_are_held_apart
+                    hold_operations_refuse_another_partition
+                }
+                feed {
+                    the_feed_has_every_entry_in_the_order_it_was_appended
+                    feeds_of_partitions_are_apart
+                    cursors_move_forward_only
+                    counts_add_up
+                    a_run_that_nothing_will_wake_is_counted_as_stuck
+                    holds_are_counted_with_those_overdue
+                    a_working_store_is_ready
+                }
+                control {
+                    the_halt_switch_stays_until_resumed
+                    principals_are_replaced_by_name
+                    bundles_are_kept_once_by_digest
+                    secrets_are_replaced_by_handle
+                }
+                concurrency {
+                    many_append_to_their_own_runs
+                    many_claim_the_same_runs_and_each_goes_to_one
+                    many_take_the_same_lock_and_one_has_it
+                    many_deliver_the_same_alert_and_it_is_kept_once
+                    many_race_one_append_and_all_but_one_find_it_there
+                }
+            }
+        }
+    };
+    (@cases $open:expr; $($room:ident { $($case:ident)* })*) => {
+        $($(
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $case() {
+                let (store, _kept) = $open;
+                crate::store::contract::$room::$case(store).await;
+            }
+        )*)*
+    };
+}
+
+contract_suite!(memory, crate::store::contract::fixture::memory());
+contract_suite!(sqlite, crate::store::contract::fixture::sqlite());

@@ -39,7 +39,12 @@ impl Control for MemoryStore {
     }
 
     async fn bundle(&self, digest: Digest) -> Result<Option<Vec<u8>>> {
-        Ok(self.part(Partition::CONTROL)?.control.bundles.get(&digest).cloned())
+        Ok(self
+            .part(Partition::CONTROL)?
+            .control
+            .bundles
+            .get(&digest)
+            .cloned())
     }
 
     async fn put_secret(&self, handle: &Handle, sealed: Vec<u8>) -> Result<()> {
@@ -49,6 +54,11 @@ impl Control for MemoryStore {
     }
 
     async fn secret(&self, handle: &Handle) -> Result<Option<Vec<u8>>> {
-        Ok(self.part(Partition::CONTROL)?.control.secrets.get(&handle.0).cloned())
+        Ok(self
+            .part(Partition::CONTROL)?
+            .control
+            .secrets
+            .get(&handle.0)
+            .cloned())
     }
 }

@@ -13,7 +13,9 @@ impl Feed for MemoryStore {
     async fn feed(&self, partition: Partition, after: u64, limit: usize) -> Result<Vec<FeedItem>> {
         let items = self.part(partition)?.feed(after, limit);
         let items = items.into_iter();
-        Ok(items.map(|(position, entry)| FeedItem { position, entry }).collect())
+        Ok(items
+            .map(|(position, entry)| FeedItem { position, entry })
+            .collect())
     }
 
     async fn cursor(&self, partition: Partition, follower: &str) -> Result<u64> {

@@ -218,7 +218,10 @@ impl Runs for MemoryStore {
         let wanted = |row: &&RunRow| {
             query.status.is_none_or(|status| row.status == status)
                 && query.before.is_none_or(|before| row.started_at < before)
-                && query.playbook.as_ref().is_none_or(|playbook| row.playbook == *playbook)
+                && query
+                    .playbook
+                    .as_ref()
+                    .is_none_or(|playbook| row.playbook == *playbook)
         };
         let mut rows: Vec<&RunRow> = part.runs.values().map(|run| &run.row).filter(wanted).collect();
         rows.sort_by_cached_key(|row| Reverse((row.started_at, row.id.to_string())));
@@ -228,6 +231,11 @@ impl Runs for MemoryStore {
     async fn next_wake(&self, partition: Partition) -> Result<Option<Time>> {
         let part = self.part(partition)?;
         let idle = |run: &&Run| run.is_open() && run.row.worker.is_none();
-        Ok(part.runs.values().filter(idle).filter_map(|run| run.row.wake_at).min())
+        Ok(part
+            .runs
+            .values()
+            .filter(idle)
+            .filter_map(|run| run.row.wake_at)
+            .min())
     }
 }

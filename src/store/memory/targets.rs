@@ -79,7 +79,11 @@ impl Targets for MemoryStore {
             undo: hold.undo,
             holders: Vec::new(),
         });
-        if let Some((holder, first)) = held.holders.iter_mut().find(|(holder, _)| holder.effect == hold.effect) {
+        if let Some((holder, first)) = held
+            .holders
+            .iter_mut()
+            .find(|(holder, _)| holder.effect == hold.effect)
+        {
             holder.until = hold.until;
             let first = *first;
             return Ok(held.took(first));
@@ -204,17 +208,22 @@ impl Targets for MemoryStore {
         let part = self.part(partition)?;
         let mut due: Vec<_> = part
             .holders()
-            .filter_map(|(key, held, holder)| Some((holder.until.filter(|until| *until <= now)?, key, held, holder)))
+            .filter_map(|(key, held, holder)| {
+                Some((holder.until.filter(|until| *until <= now)?, key, held, holder))
+            })
             .collect();
         due.sort_by_cached_key(|(until, key, _, holder)| (*until, (*key).clone(), holder.effect.to_string()));
-        let due = due.into_iter().take(limit).map(|(until, (_, facet), held, holder)| DueHolder {
-            target: held.target.clone(),
-            facet: facet.clone(),
-            effect: holder.effect,
-            run: holder.run,
-            until,
-            tries: holder.tries,
-        });
+        let due = due
+            .into_iter()
+            .take(limit)
+            .map(|(until, (_, facet), held, holder)| DueHolder {
+                target: held.target.clone(),
+                facet: facet.clone(),
+                effect: holder.effect,
+                run: holder.run,
+                until,
+                tries: holder.tries,
+            });
         Ok(due.collect())
     }
 

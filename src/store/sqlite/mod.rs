@@ -1,1 +1,23 @@
-//! x
+//! The embedded store: one SQLite file, one writer thread that commits in groups, a few readers. An operation
+//! is answered after the commit that holds it has reached the disk, and a disk that fails once is not trusted
+//! again.
+
+mod alerts;
+mod control;
+mod failure;
+mod feed;
+mod job;
+mod journal;
+mod open;
+mod readers;
+mod row;
+mod runs;
+mod schema;
+mod store;
+mod targets;
+#[cfg(test)]
+mod tests;
+mod writer;
+
+pub use open::Options;
+pub use store::SqliteStore;

@@ -1,0 +1,185 @@
+//! The tables, and the check that a file is ours and not from the future. Times are milliseconds, ids are
+//! text as people see them, nested values are JSON, so that the file can be read with any SQL tool.
+
+use rusqlite::Connection;
+
+use super::failure::{Failure, Fallible};
+use crate::id::PARTITIONS;
+use crate::store::error::Error;
+
+/// Marks the file as ours: `CORD` in ASCII.
+pub(super) const APPLICATION: i64 = 0x434f_5244;
+/// The schema this program writes. Any other is refused; there is no older one yet to bring up to it.
+pub(super) const VERSION: i64 = 1;
+
+const TABLES: &str = "
+CREATE TABLE alerts (
+    id TEXT NOT NULL PRIMARY KEY,
+    partition INTEGER NOT NULL,
+    source TEXT NOT NULL,
+    received_at INTEGER NOT NULL,
+    times INTEGER NOT NULL,
+    disposition TEXT NOT NULL,
+    len INTEGER NOT NULL,
+    last BLOB NOT NULL,
+    headers TEXT NOT NULL,
+    body BLOB NOT NULL
+) STRICT;
+CREATE INDEX alerts_by_time ON alerts (partition, received_at, id);
+CREATE INDEX alerts_by_disposition ON alerts (partition, disposition, received_at, id);
+CREATE INDEX alerts_repeated ON alerts (partition, times) WHERE times > 1;
+
+CREATE TABLE runs (
+    id TEXT NOT NULL PRIMARY KEY,
+    partition INTEGER NOT NULL,
+    playbook TEXT NOT NULL,
+    title TEXT NOT NULL,
+    subject TEXT NOT NULL,
+    cause TEXT NOT NULL,
+    severity_id INTEGER NOT NULL,
+    status TEXT NOT NULL,
+    ended_as TEXT,
+    started_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL,
+    waits_for TEXT NOT NULL,
+    wake_at INTEGER,
+    woken_at INTEGER,
+    epoch INTEGER NOT NULL,
+    worker TEXT,
+    claim_until INTEGER,
+    len INTEGER NOT NULL,
+    last BLOB NOT NULL,
+    CHECK ((worker IS NULL) = (claim_until IS NULL))
+) STRICT;
+CREATE INDEX runs_by_time ON runs (partition, started_at, id);
+CREATE INDEX runs_by_status ON runs (partition, status, started_at, id);
+CREATE INDEX runs_by_end ON runs (partition, ended_as) WHERE ended_as IS NOT NULL;
+CREATE INDEX runs_due ON runs (partition, coalesce(wake_at, claim_until), id) WHERE status = 'open';
+CREATE INDEX runs_by_worker ON runs (partition, worker) WHERE worker IS NOT NULL;
+
+CREATE TABLE journal (
+    chain TEXT NOT NULL,
+    seq INTEGER NOT NULL,
+    partition INTEGER NOT NULL,
+    position INTEGER NOT NULL,
+    kind TEXT NOT NULL,
+    payload TEXT NOT NULL,
+    salt BLOB NOT NULL,
+    digest BLOB NOT NULL,
+    PRIMARY KEY (chain, seq)
+) STRICT, WITHOUT ROWID;
+CREATE UNIQUE INDEX journal_feed ON journal (partition, position);
+
+CREATE TABLE feeds (
+    partition INTEGER NOT NULL PRIMARY KEY,
+    last_position INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE cursors (
+    partition INTEGER NOT NULL,
+    follower TEXT NOT NULL,
+    position INTEGER NOT NULL,
+    PRIMARY KEY (partition, follower)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE claims (
+    key BLOB NOT NULL PRIMARY KEY,
+    partition INTEGER NOT NULL,
+    owner TEXT NOT NULL,
+    until INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX claims_by_end ON claims (partition, until);
+CREATE TABLE claims_lost (
+    key BLOB NOT NULL REFERENCES claims (key) ON DELETE CASCADE,
+    asker TEXT NOT NULL,
+    PRIMARY KEY (key, asker)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE locks (
+    target TEXT NOT NULL PRIMARY KEY,
+    partition INTEGER NOT NULL,
+    effect TEXT NOT NULL,
+    run TEXT NOT NULL,
+    since INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE holds (
+    key TEXT NOT NULL,
+    facet TEXT NOT NULL,
+    partition INTEGER NOT NULL,
+    target TEXT NOT NULL,
+    prior TEXT NOT NULL,
+    undo TEXT NOT NULL,
+    PRIMARY KEY (key, facet)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX holds_by_partition ON holds (partition, key, facet);
+CREATE TABLE holders (
+    key TEXT NOT NULL,
+    facet TEXT NOT NULL,
+    effect TEXT NOT NULL,
+    partition INTEGER NOT NULL,
+    place INTEGER NOT NULL,
+    was_first INTEGER NOT NULL,
+    run TEXT NOT NULL,
+    since INTEGER NOT NULL,
+    until INTEGER,
+    tries INTEGER NOT NULL,
+    ending INTEGER NOT NULL,
+    seen TEXT,
+    PRIMARY KEY (key, facet, effect),
+    FOREIGN KEY (key, facet) REFERENCES holds (key, facet)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX holders_due ON holders (partition, until, key, facet, effect) WHERE until IS NOT NULL;
+
+CREATE TABLE instance (
+    name TEXT NOT NULL PRIMARY KEY,
+    value TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE principals (
+    name TEXT NOT NULL PRIMARY KEY,
+    token BLOB NOT NULL,
+    created_at INTEGER NOT NULL,
+    created_by TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE bundles (
+    digest BLOB NOT NULL PRIMARY KEY,
+    bytes BLOB NOT NULL
+) STRICT;
+CREATE TABLE secrets (
+    handle TEXT NOT NULL PRIMARY KEY,
+    sealed BLOB NOT NULL
+) STRICT;
+";
+
+/// Checks that the file is empty or ours and not newer than we are, and makes the tables in an empty one.
+pub(super) fn prepare(connection: &mut Connection) -> Fallible<()> {
+    let number = |pragma: &str| connection.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0));
+    let application = number("application_id")?;
+    let version = number("user_version")?;
+    let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    if application == APPLICATION {
+        return match version {
+            VERSION => Ok(()),
+            found => Err(Failure::Refused(Error::Schema {
+                found,
+                known: VERSION,
+            })),
+        };
+    }
+    if application != 0 || version != 0 || tables != 0 {
+        return Err(Failure::Refused(Error::Corrupt {
+            why: format!(
+                "the file belongs to another program (application id {application}, {tables} tables); name another file in `[store]`"
+            ),
+        }));
+    }
+    let transaction = connection.transaction()?;
+    transaction.execute_batch(TABLES)?;
+    for partition in 0..PARTITIONS {
+        transaction.execute("INSERT INTO feeds VALUES (?1, 0)", [partition])?;
+    }
+    transaction.pragma_update(None, "application_id", APPLICATION)?;
+    transaction.pragma_update(None, "user_version", VERSION)?;
+    transaction.commit()?;
+    Ok(())
+}

@@ -1,0 +1,134 @@
+//! The handle others hold: sends writes to the writer thread and reads to the readers.
+
+use std::fs::File;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread::JoinHandle;
+
+use rusqlite::Connection;
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::failure::{Failure, Fallible};
+use super::job::{Job, Operation, Weight};
+use super::open::{self, Options};
+use super::readers::Readers;
+use super::schema;
+use super::writer::{Told, Writer};
+use crate::store::error::{Error, Result};
+
+/// Everything durable, in one SQLite file that this process alone owns.
+pub struct SqliteStore {
+    queue: Option<mpsc::Sender<Box<dyn Job>>>,
+    queue_max: usize,
+    thread: Option<JoinHandle<()>>,
+    readers: Readers,
+    told: Arc<Told>,
+    /// Held to the end; the lock goes when the file is closed.
+    _lock: File,
+}
+
+impl std::fmt::Debug for SqliteStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SqliteStore")
+            .field("told", &self.told)
+            .finish_non_exhaustive()
+    }
+}
+
+impl SqliteStore {
+    /// Opens the database at `path`, making it when there is none, and starts its writer thread. Blocks for
+    /// a few disk writes. Refuses a file that another process owns (`Unavailable`), that belongs to another
+    /// program (`Corrupt`), or whose schema is newer than ours (`Schema`).
+    pub fn open(path: impl AsRef<Path>, options: Options) -> Result<SqliteStore> {
+        let path = path.as_ref();
+        let lock = open::own(path)?;
+        open::make(path)?;
+        let prepared = open::writer(path).and_then(|mut connection| {
+            schema::prepare(&mut connection)?;
+            open::bound(&connection, options.pages_max)?;
+            Ok(connection)
+        });
+        let connection = prepared.map_err(Failure::into_error)?;
+        let told = Told::new();
+        let (queue, jobs) = mpsc::channel(options.queue_max.max(1));
+        let writer = Writer {
+            connection,
+            queue: jobs,
+            told: Arc::clone(&told),
+            wal: open::wal_of(path),
+            checkpointed_at: 0,
+        };
+        let thread = std::thread::Builder::new()
+            .name("store-writer".to_owned())
+            .spawn(move || writer.run())
+            .map_err(|error| Error::Unavailable {
+                why: format!("the writer thread does not start: {error}"),
+            })?;
+        Ok(SqliteStore {
+            queue: Some(queue),
+            queue_max: options.queue_max.max(1),
+            thread: Some(thread),
+            readers: Readers::new(path.to_owned(), options.readers),
+            told,
+            _lock: lock,
+        })
+    }
+
+    /// Commits so far. Fewer than operations when callers shared them.
+    pub fn commits(&self) -> u64 {
+        self.told.commits.load(Ordering::Relaxed)
+    }
+
+    /// Operations that were part of a commit so far, refused ones counted.
+    pub fn operations(&self) -> u64 {
+        self.told.operations.load(Ordering::Relaxed)
+    }
+
+    /// Why the store cannot be used any more, once the disk has failed; `None` until then. Whoever runs the
+    /// process watches this and stops it: only a restart, which reads what is really on the disk, helps.
+    pub fn fatal(&self) -> watch::Receiver<Option<String>> {
+        self.told.fatal.subscribe()
+    }
+
+    /// Runs `work` in the next group and answers after its commit.
+    pub(super) async fn write<T: Send + 'static>(
+        &self,
+        weight: Weight,
+        work: impl FnOnce(&Connection) -> Fallible<T> + Send + 'static,
+    ) -> Result<T> {
+        let (reply, answer) = oneshot::channel();
+        let job: Box<dyn Job> = Box::new(Operation::new(weight, work, reply));
+        let gone = || Error::Unavailable {
+            why: "the writer thread is gone".to_owned(),
+        };
+        let queue = self.queue.as_ref().ok_or_else(gone)?;
+        queue.try_send(job).map_err(|error| match error {
+            TrySendError::Full(_) => Error::Busy {
+                waiting: self.queue_max,
+            },
+            TrySendError::Closed(_) => gone(),
+        })?;
+        answer.await.map_err(|_| gone())?
+    }
+
+    /// Runs `work` on a reading connection.
+    pub(super) async fn read<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> Fallible<T> + Send + 'static,
+    ) -> Result<T> {
+        self.readers.read(work).await
+    }
+}
+
+impl Drop for SqliteStore {
+    /// Lets the writer finish what it was given, so that the file can be opened again at once.
+    fn drop(&mut self) {
+        drop(self.queue.take());
+        if let Some(thread) = self.thread.take() {
+            // A panicked writer has poisoned the store already, and there is nobody left to tell.
+            let _ = thread.join();
+        }
+    }
+}

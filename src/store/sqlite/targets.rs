@@ -1,0 +1,354 @@
+//! Locks and holds, as rows.
+
+use async_trait::async_trait;
+use rusqlite::{Connection, params};
+
+use super::SqliteStore;
+use super::failure::Fallible;
+use super::job::Weight;
+use super::row::{Ask as _, json, rows, to_json, to_word, word, word_or_none};
+use crate::action::{Hold, Holder, Reading, Undo, Verification};
+use crate::clock::Time;
+use crate::id::{EffectId, Partition, RunId};
+use crate::store::error::{Error, Result};
+use crate::store::home;
+use crate::store::targets::{DueHolder, HoldEnd, Locked, NewHold, Targets, Took};
+
+/// One effect's share of a hold, as it is looked up.
+#[derive(Clone)]
+struct Share {
+    key: String,
+    facet: String,
+    effect: String,
+}
+
+impl Share {
+    fn new(target: &str, facet: &str, effect: EffectId) -> Share {
+        Share {
+            key: target.to_owned(),
+            facet: facet.to_owned(),
+            effect: effect.to_string(),
+        }
+    }
+}
+
+fn lock(
+    connection: &Connection,
+    partition: Partition,
+    target: &str,
+    effect: EffectId,
+    run: RunId,
+    now: Time,
+) -> Fallible<Locked> {
+    connection.run(
+        "INSERT INTO locks (target, partition, effect, run, since) VALUES (?1, ?2, ?3, ?4, ?5)
+         ON CONFLICT DO NOTHING",
+        params![
+            target,
+            partition.index(),
+            effect.to_string(),
+            run.to_string(),
+            now
+        ],
+    )?;
+    let owner: Option<(EffectId, RunId)> = connection.one(
+        "SELECT effect, run FROM locks WHERE target = ?1",
+        [target],
+        |row| Ok((word(row, "effect")?, word(row, "run")?)),
+    )?;
+    Ok(match owner {
+        Some((owner, run)) if owner != effect => Locked::Busy { effect: owner, run },
+        _ => Locked::Granted,
+    })
+}
+
+fn restores(connection: &Connection, share: &Share) -> Fallible<Option<(Reading, Option<Undo>)>> {
+    connection.one(
+        "SELECT prior, undo FROM holds WHERE key = ?1 AND facet = ?2",
+        [&share.key, &share.facet],
+        |row| Ok((json(row, "prior")?, json(row, "undo")?)),
+    )
+}
+
+fn take(connection: &Connection, partition: Partition, hold: &NewHold) -> Fallible<Took> {
+    let share = Share::new(&hold.target.key(), &hold.facet, hold.effect);
+    let known = connection.one(
+        "UPDATE holders SET until = ?4 WHERE key = ?1 AND facet = ?2 AND effect = ?3 RETURNING was_first",
+        params![share.key, share.facet, share.effect, hold.until],
+        |row| row.get::<_, bool>(0),
+    )?;
+    let first = match known {
+        Some(first) => first,
+        None => join(connection, partition, hold, &share)?,
+    };
+    let (prior, undo) = restores(connection, &share)?
+        .ok_or_else(|| super::failure::unreadable(format_args!("the hold on `{}` is gone", share.key)))?;
+    Ok(Took { first, prior, undo })
+}
+
+/// Adds a holder that is not there yet; says whether it is the first.
+fn join(connection: &Connection, partition: Partition, hold: &NewHold, share: &Share) -> Fallible<bool> {
+    let made = connection.run(
+        "INSERT INTO holds (key, facet, partition, target, prior, undo) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+         ON CONFLICT DO NOTHING",
+        params![
+            share.key,
+            share.facet,
+            partition.index(),
+            to_json(&hold.target)?,
+            to_json(&hold.prior)?,
+            to_json(&hold.undo)?,
+        ],
+    )?;
+    let first = made > 0;
+    connection.run(
+        "INSERT INTO holders (key, facet, effect, partition, place, was_first, run, since, until, tries, ending)
+         VALUES (?1, ?2, ?3, ?4,
+                 (SELECT coalesce(max(place), 0) + 1 FROM holders WHERE key = ?1 AND facet = ?2),
+                 ?5, ?6, ?7, ?8, 0, 0)",
+        params![
+            share.key,
+            share.facet,
+            share.effect,
+            partition.index(),
+            first,
+            hold.run.to_string(),
+            hold.at,
+            hold.until,
+        ],
+    )?;
+    Ok(first)
+}
+
+fn end(connection: &Connection, share: &Share) -> Fallible<HoldEnd> {
+    let ours = connection.one(
+        "SELECT 1 FROM holders WHERE key = ?1 AND facet = ?2 AND effect = ?3",
+        [&share.key, &share.facet, &share.effect],
+        |_| Ok(()),
+    )?;
+    let restores = restores(connection, share)?;
+    let (Some(()), Some((prior, undo))) = (ours, restores) else {
+        return Ok(HoldEnd::NotHeld);
+    };
+    let remaining = connection.one(
+        "SELECT count(*) FROM holders WHERE key = ?1 AND facet = ?2 AND effect <> ?3 AND NOT ending",
+        [&share.key, &share.facet, &share.effect],
+        |row| row.get::<_, i64>(0),
+    )?;
+    let remaining = usize::try_from(remaining.unwrap_or(0)).unwrap_or(0);
+    if remaining > 0 {
+        remove(connection, share)?;
+        return Ok(HoldEnd::Others { remaining });
+    }
+    connection.run(
+        "UPDATE holders SET ending = 1 WHERE key = ?1 AND facet = ?2 AND effect = ?3",
+        [&share.key, &share.facet, &share.effect],
+    )?;
+    Ok(HoldEnd::Last { prior, undo })
+}
+
+fn remove(connection: &Connection, share: &Share) -> Fallible<()> {
+    connection.run(
+        "DELETE FROM holders WHERE key = ?1 AND facet = ?2 AND effect = ?3",
+        [&share.key, &share.facet, &share.effect],
+    )?;
+    Ok(())
+}
+
+fn forget(connection: &Connection, share: &Share) -> Fallible<()> {
+    remove(connection, share)?;
+    connection.run(
+        "DELETE FROM holds WHERE key = ?1 AND facet = ?2
+         AND NOT EXISTS (SELECT 1 FROM holders WHERE holders.key = ?1 AND holders.facet = ?2)",
+        [&share.key, &share.facet],
+    )?;
+    Ok(())
+}
+
+fn holds(connection: &Connection, partition: Partition) -> Fallible<Vec<Hold>> {
+    let rows = connection.all(
+        "SELECT holds.key AS key, holds.facet AS facet, target, prior, undo,
+                effect, run, since, until, tries, ending, seen
+         FROM holds JOIN holders USING (key, facet)
+         WHERE holds.partition = ?1 ORDER BY holds.key, holds.facet, since, place",
+        [partition.index()],
+        |row| {
+            let key: (String, String) = (row.get("key")?, row.get("facet")?);
+            let hold = Hold {
+                target: json(row, "target")?,
+                facet: key.1.clone(),
+                prior: json(row, "prior")?,
+                undo: json(row, "undo")?,
+                holders: vec![Holder {
+                    effect: word(row, "effect")?,
+                    run: word(row, "run")?,
+                    since: row.get("since")?,
+                    until: row.get("until")?,
+                    tries: row.get("tries")?,
+                    ending: row.get("ending")?,
+                    seen: word_or_none(row, "seen")?,
+                }],
+            };
+            Ok((key, hold))
+        },
+    )?;
+    let mut holds: Vec<((String, String), Hold)> = Vec::new();
+    for (key, hold) in rows {
+        match holds.last_mut() {
+            Some((last, known)) if *last == key => known.holders.extend(hold.holders),
+            _ => holds.push((key, hold)),
+        }
+    }
+    Ok(holds.into_iter().map(|(_, hold)| hold).collect())
+}
+
+fn due(connection: &Connection, partition: Partition, now: Time, limit: usize) -> Fallible<Vec<DueHolder>> {
+    connection.all(
+        "SELECT target, holders.facet AS facet, effect, run, until, tries
+         FROM holders JOIN holds USING (key, facet)
+         WHERE holders.partition = ?1 AND until <= ?2
+         ORDER BY until, holders.key, holders.facet, effect LIMIT ?3",
+        params![partition.index(), now, rows(limit)],
+        |row| {
+            Ok(DueHolder {
+                target: json(row, "target")?,
+                facet: row.get("facet")?,
+                effect: word(row, "effect")?,
+                run: word(row, "run")?,
+                until: row.get("until")?,
+                tries: row.get("tries")?,
+            })
+        },
+    )
+}
+
+#[async_trait]
+impl Targets for SqliteStore {
+    async fn lock(
+        &self,
+        partition: Partition,
+        target: &str,
+        effect: EffectId,
+        run: RunId,
+        now: Time,
+    ) -> Result<Locked> {
+        home::of_target(partition, target)?;
+        let target = target.to_owned();
+        self.write(Weight::Durable, move |connection| {
+            lock(connection, partition, &target, effect, run, now)
+        })
+        .await
+    }
+
+    async fn unlock(&self, partition: Partition, target: &str, effect: EffectId) -> Result<()> {
+        home::of_target(partition, target)?;
+        let target = target.to_owned();
+        self.write(Weight::Durable, move |connection| {
+            let sql = "DELETE FROM locks WHERE target = ?1 AND effect = ?2";
+            connection.run(sql, [target, effect.to_string()])?;
+            Ok(())
+        })
+        .await
+    }
+
+    async fn hold_take(&self, partition: Partition, hold: NewHold) -> Result<Took> {
+        home::of_target(partition, &hold.target.key())?;
+        self.write(Weight::Durable, move |connection| {
+            take(connection, partition, &hold)
+        })
+        .await
+    }
+
+    async fn hold_end(
+        &self,
+        partition: Partition,
+        target: &str,
+        facet: &str,
+        effect: EffectId,
+    ) -> Result<HoldEnd> {
+        home::of_target(partition, target)?;
+        let share = Share::new(target, facet, effect);
+        self.write(Weight::Durable, move |connection| end(connection, &share))
+            .await
+    }
+
+    async fn hold_drop(
+        &self,
+        partition: Partition,
+        target: &str,
+        facet: &str,
+        effect: EffectId,
+    ) -> Result<()> {
+        home::of_target(partition, target)?;
+        let share = Share::new(target, facet, effect);
+        self.write(Weight::Durable, move |connection| forget(connection, &share))
+            .await
+    }
+
+    async fn hold_until(
+        &self,
+        partition: Partition,
+        target: &str,
+        facet: &str,
+        effect: EffectId,
+        until: Option<Time>,
+        tries: u32,
+    ) -> Result<()> {
+        home::of_target(partition, target)?;
+        let share = Share::new(target, facet, effect);
+        self.write(Weight::Durable, move |connection| {
+            let changed = connection.run(
+                "UPDATE holders SET until = ?4, tries = ?5 WHERE key = ?1 AND facet = ?2 AND effect = ?3",
+                params![share.key, share.facet, share.effect, until, tries],
+            )?;
+            if changed == 0 {
+                return Err(Error::Missing {
+                    what: format!("hold of `{}` on `{}`", share.effect, share.key),
+                }
+                .into());
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    async fn hold_seen(
+        &self,
+        partition: Partition,
+        target: &str,
+        facet: &str,
+        effect: EffectId,
+        seen: Verification,
+    ) -> Result<()> {
+        home::of_target(partition, target)?;
+        let share = Share::new(target, facet, effect);
+        self.write(Weight::Durable, move |connection| {
+            connection.run(
+                "UPDATE holders SET seen = ?4 WHERE key = ?1 AND facet = ?2 AND effect = ?3",
+                params![share.key, share.facet, share.effect, to_word(&seen)?],
+            )?;
+            Ok(())
+        })
+        .await
+    }
+
+    async fn holds(&self, partition: Partition) -> Result<Vec<Hold>> {
+        self.read(move |connection| holds(connection, partition)).await
+    }
+
+    async fn due_holders(&self, partition: Partition, now: Time, limit: usize) -> Result<Vec<DueHolder>> {
+        self.read(move |connection| due(connection, partition, now, limit))
+            .await
+    }
+
+    async fn next_lease_end(&self, partition: Partition) -> Result<Option<Time>> {
+        self.read(move |connection| {
+            connection.one(
+                "SELECT until FROM holders WHERE partition = ?1 AND until IS NOT NULL ORDER BY until LIMIT 1",
+                [partition.index()],
+                |row| row.get(0),
+            )
+        })
+        .await
+    }
+}

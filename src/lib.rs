@@ -43,11 +43,17 @@ pub mod playbook;
 pub mod run;
 
 // floor 8: edges
+pub mod containment;
+pub mod evidence;
 pub mod intake;
 pub mod notify;
+pub mod telemetry;
 
 // floor 9: surfaces
 pub mod range;
+pub mod server;
 
 // floor 10: roof
 pub mod app;
+pub mod cli;
+pub mod config;

@@ -1,1 +1,7 @@
-fn main() {}
+//! The `cordon` program.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cordon::cli::main()
+}

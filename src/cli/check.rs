@@ -1,0 +1,99 @@
+//! `cordon check`: everything that is wrong with configuration, connectors, triggers and playbooks, at once.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use serde_json::json;
+
+use super::failure::{Done, Exit, Failure};
+use super::{content, output};
+use crate::config::{Config, Machine};
+use crate::connector::Catalog;
+use crate::diagnostic::{Diagnostic, Severity};
+use crate::playbook;
+
+/// Arguments.
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  cordon check
+  cordon check /etc/cordon --json
+
+A secret that is not there on this machine is a warning; `cordon serve` refuses to start without it. Commands named
+by `exec:` are not run. Exit code 5 says that there are errors.")]
+pub struct Check {
+    /// Folder with `cordon.toml`
+    #[arg(default_value = ".")]
+    dir: PathBuf,
+    /// Print the diagnostics as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs it.
+///
+/// # Errors
+/// There are errors in the content.
+pub fn run(args: &Check) -> Done {
+    let (found, counted) = look(&args.dir);
+    let errors = found.iter().filter(|one| one.severity == Severity::Error).count();
+    let warnings = found.len() - errors;
+    if args.json {
+        output::json(&json!({ "errors": errors, "warnings": warnings, "diagnostics": found }))?;
+    } else {
+        output::diagnostics(&found);
+        let tail = if warnings > 0 {
+            format!(", {}", several(warnings, "warning"))
+        } else {
+            String::new()
+        };
+        output::data(&format!("{counted}: {}{tail}", several(errors, "error")))?;
+    }
+    if errors > 0 {
+        Err(Failure::said(Exit::Content))
+    } else {
+        Ok(())
+    }
+}
+
+/// All diagnostics, and what was looked at.
+fn look(dir: &std::path::Path) -> (Vec<Diagnostic>, String) {
+    let mut found = Vec::new();
+    let config = match Config::load(&dir.join("cordon.toml")) {
+        Ok(config) => config,
+        Err(mistakes) => {
+            found.extend(mistakes);
+            // Folders by their usual names, so that one mistake in the file does not hide all others.
+            let mut config = Config::empty(dir);
+            config.playbooks = Some(dir.join("playbooks")).filter(|dir| dir.is_dir());
+            config.connectors = Some(dir.join("connectors")).filter(|dir| dir.is_dir());
+            config
+        }
+    };
+    let catalog = match Catalog::load(config.connectors.as_deref()) {
+        Ok(catalog) => catalog,
+        Err(mistakes) => {
+            found.extend(mistakes);
+            Catalog::embedded().unwrap_or_default()
+        }
+    };
+    if let Err(mistakes) = config.resolve(&catalog, &Machine { run_commands: false }) {
+        let elsewhere = |one: Diagnostic| if one.code == "K006" { one.as_warning() } else { one };
+        found.extend(mistakes.into_iter().map(elsewhere));
+    }
+    let folders = content::folders(&config);
+    found.extend(playbook::check(&folders, &catalog));
+    let connectors = several(catalog.connectors().count(), "connector");
+    let counted = match playbook::Catalog::load(&folders, &catalog) {
+        Ok(playbooks) => format!("{connectors}, {}", several(playbooks.all().count(), "playbook")),
+        Err(_) => connectors,
+    };
+    (found, counted)
+}
+
+fn several(n: usize, what: &str) -> String {
+    if n == 1 {
+        format!("1 {what}")
+    } else {
+        format!("{n} {what}s")
+    }
+}

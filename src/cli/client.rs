@@ -1,0 +1,217 @@
+//! The way to a running server: its API over HTTP, with a token. Never opens the server's store.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use reqwest::{Method, StatusCode};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::failure::{Exit, Failure};
+use super::progress;
+use crate::secret::Secret;
+
+/// Total time of one request, ms. The server answers at once; anything longer is broken.
+const REQUEST_MS: u64 = 30_000;
+
+/// How to reach the server.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Server")]
+pub struct Reach {
+    /// Address of the server
+    #[arg(
+        long,
+        env = "CORDON_URL",
+        default_value = "http://127.0.0.1:8765",
+        value_name = "URL"
+    )]
+    pub url: String,
+    /// Token to call the API with; better given by CORDON_TOKEN or a file
+    #[arg(long, env = "CORDON_TOKEN", hide_env_values = true, value_name = "TOKEN")]
+    token: Option<String>,
+    /// File that holds the token
+    #[arg(long, env = "CORDON_TOKEN_FILE", value_name = "FILE")]
+    token_file: Option<PathBuf>,
+}
+
+/// A server's error, as it is sent.
+#[derive(Deserialize)]
+struct Refusal {
+    error: RefusalBody,
+}
+
+#[derive(Deserialize)]
+struct RefusalBody {
+    code: String,
+    message: String,
+    #[serde(default)]
+    help: String,
+}
+
+/// A connection to one server.
+pub struct Client {
+    http: reqwest::Client,
+    url: String,
+    token: Option<Secret>,
+}
+
+impl Reach {
+    /// A client for this server.
+    ///
+    /// # Errors
+    /// The address or the token file makes no sense.
+    pub fn client(&self) -> Result<Client, Failure> {
+        let token = match (&self.token, &self.token_file) {
+            (Some(token), _) => Some(Secret::new(token.trim())),
+            (None, Some(file)) => {
+                let text = std::fs::read_to_string(file).map_err(|error| {
+                    Failure::new(
+                        Exit::Usage,
+                        format!("cannot read the token file `{}`: {error}", file.display()),
+                        "`cordon token create NAME` makes a token",
+                    )
+                })?;
+                Some(Secret::new(text.trim()))
+            }
+            (None, None) => None,
+        };
+        Ok(Client {
+            http: http()?,
+            url: base(&self.url)?,
+            token: token.filter(|token| !token.is_blank()),
+        })
+    }
+}
+
+/// The address without its last slash, checked.
+pub(super) fn base(url: &str) -> Result<String, Failure> {
+    match url::Url::parse(url) {
+        Ok(parsed) if matches!(parsed.scheme(), "http" | "https") => Ok(url.trim_end_matches('/').to_owned()),
+        _ => Err(Failure::new(
+            Exit::Usage,
+            format!("`{url}` is not the address of a server"),
+            "write scheme, host and port, such as `http://127.0.0.1:8765`",
+        )),
+    }
+}
+
+/// An HTTP client that follows nothing and uses no proxy: a token goes where it was sent and nowhere else.
+pub(super) fn http() -> Result<reqwest::Client, Failure> {
+    // Installed already is as good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder()
+        .user_agent(concat!("cordon/", env!("CARGO_PKG_VERSION")))
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy()
+        .timeout(Duration::from_millis(REQUEST_MS))
+        .build()
+        .map_err(|error| Failure::new(Exit::Failed, format!("cannot make requests: {error}"), ""))
+}
+
+/// Why nothing answered.
+pub(super) fn unreachable(url: &str, error: &reqwest::Error) -> Failure {
+    let why = if error.is_timeout() {
+        "does not answer"
+    } else {
+        "cannot be reached"
+    };
+    Failure::new(
+        Exit::Unreachable,
+        format!("`{url}` {why}"),
+        format!("is `cordon serve` running at {url}?"),
+    )
+}
+
+impl Client {
+    /// `GET path` with a query; members without a value are left out.
+    ///
+    /// # Errors
+    /// Unreachable, refused, or an answer that makes no sense.
+    pub async fn get<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        query: &[(&str, Option<String>)],
+    ) -> Result<T, Failure> {
+        let query: Vec<(&str, &str)> = query
+            .iter()
+            .filter_map(|(name, value)| value.as_deref().map(|value| (*name, value)))
+            .collect();
+        let request = self
+            .http
+            .request(Method::GET, format!("{}{path}", self.url))
+            .query(&query);
+        self.send(request).await
+    }
+
+    /// `POST path` with a body.
+    ///
+    /// # Errors
+    /// As [`Client::get`]. Unreachable does not mean that nothing happened.
+    pub async fn post<T: DeserializeOwned>(&self, path: &str, body: &Value) -> Result<T, Failure> {
+        let request = self
+            .http
+            .request(Method::POST, format!("{}{path}", self.url))
+            .json(body);
+        self.send(request).await
+    }
+
+    async fn send<T: DeserializeOwned>(&self, request: reqwest::RequestBuilder) -> Result<T, Failure> {
+        let request = match &self.token {
+            Some(token) => request.bearer_auth(token.expose()),
+            None => request,
+        };
+        let work = async {
+            let response = request
+                .send()
+                .await
+                .map_err(|error| unreachable(&self.url, &error))?;
+            let status = response.status();
+            let body = response
+                .bytes()
+                .await
+                .map_err(|error| unreachable(&self.url, &error))?;
+            Ok::<_, Failure>((status, body))
+        };
+        let (status, body) = progress::during(&self.url, work).await?;
+        if !status.is_success() {
+            return Err(self.refused(status, &body));
+        }
+        serde_json::from_slice(&body).map_err(|error| {
+            Failure::new(
+                Exit::Failed,
+                format!("the answer of `{}` makes no sense: {error}", self.url),
+                "server and command line may be of different versions: compare `cordon --version`",
+            )
+        })
+    }
+
+    fn refused(&self, status: StatusCode, body: &[u8]) -> Failure {
+        let said = serde_json::from_slice::<Refusal>(body)
+            .ok()
+            .map(|refusal| refusal.error);
+        if status == StatusCode::UNAUTHORIZED {
+            let message = if self.token.is_some() {
+                "the server does not know this token"
+            } else {
+                "the server wants a token"
+            };
+            let help = "make one with `cordon token create NAME` on the server's machine, and give it as CORDON_TOKEN";
+            return Failure::new(Exit::Refused, message, help);
+        }
+        let exit = if status.is_client_error() {
+            Exit::Refused
+        } else {
+            Exit::Failed
+        };
+        match said {
+            Some(said) => Failure::new(exit, format!("{} ({})", said.message, said.code), said.help),
+            None => Failure::new(
+                exit,
+                format!("`{}` answers with status {}", self.url, status.as_u16()),
+                "",
+            ),
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! The command line: every command in one list, and the way from arguments to an exit code.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use super::failure::{Done, Exit, Failure};
+use super::{
+    act, alerts, check, connectors, contained, demo, explain, halt, init, matching, normalise, output, range,
+    run, runs, send, serve, show, token, undo,
+};
+
+const EXIT_CODES: &str = "Exit codes:
+  0  it was done
+  1  it was tried and failed; with --wait: the run did not succeed
+  2  the command line makes no sense
+  3  the server refused it, or there is no such thing
+  4  no server answers
+  5  configuration, connectors, triggers or playbooks have errors
+
+stdout is data, stderr is talk. Every reading command takes --json. Times are UTC.
+Start with `cordon init`, or see `cordon demo`.";
+
+/// Incident-response playbooks whose every change to the world is journalled, verified, leased and undoable
+#[derive(Debug, Parser)]
+#[command(name = "cordon", version, after_help = EXIT_CODES, max_term_width = 110)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Runs the server: takes alerts, runs playbooks
+    Serve(serve::Serve),
+    /// Writes a configuration to start from
+    Init(init::Init),
+    /// Shows what Cordon does, on this machine alone
+    Demo(demo::Demo),
+    /// Runs stand-ins of vendors to try playbooks against
+    Range(range::RangeArgs),
+    /// Checks configuration, connectors, triggers and playbooks
+    Check(check::Check),
+    /// Prints the findings in a file, offline
+    Normalise(normalise::Normalise),
+    /// Says which triggers a file meets and why not, offline
+    Match(matching::Match),
+    /// Sends a file as a source would
+    Send(send::Send),
+    /// Lists alerts and what became of them
+    Alerts(alerts::Alerts),
+    /// Processes an alert once more
+    Reprocess(alerts::Reprocess),
+    /// Starts a playbook
+    Run(run::Run),
+    /// Does one action by hand
+    Act(act::Act),
+    /// Lists runs
+    Runs(runs::Runs),
+    /// Shows one run, event by event
+    Show(show::Show),
+    /// Lists what is contained now
+    Contained(contained::Contained),
+    /// Restores what a run or an effect changed
+    Undo(undo::Undo),
+    /// Ends every containment of one entity
+    Release(contained::Release),
+    /// Stops every effect until someone resumes
+    Halt(halt::Halt),
+    /// Lets effects happen again
+    Resume(halt::Resume),
+    /// Makes and lists tokens for the API
+    Token(token::Token),
+    /// Lists connectors, their actions and permissions
+    Connectors(connectors::Connectors),
+    /// Explains an error code
+    Explain(explain::Explain),
+}
+
+/// Reads the command line of this process and does what it says.
+pub fn main() -> ExitCode {
+    // Clap prints help to stdout with 0 and mistakes to stderr with 2, as documented.
+    let cli = Cli::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            return end(&Failure::new(Exit::Failed, format!("cannot start: {error}"), ""));
+        }
+    };
+    match runtime.block_on(dispatch(cli.command)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => end(&failure),
+    }
+}
+
+async fn dispatch(command: Command) -> Done {
+    match command {
+        Command::Serve(args) => serve::run(args).await,
+        Command::Init(args) => init::run(&args),
+        Command::Demo(args) => demo::run(args).await,
+        Command::Range(args) => range::run(args).await,
+        Command::Check(args) => check::run(&args),
+        Command::Normalise(args) => normalise::run(args).await,
+        Command::Match(args) => matching::run(args).await,
+        Command::Send(args) => send::run(args).await,
+        Command::Alerts(args) => alerts::run(args).await,
+        Command::Reprocess(args) => alerts::reprocess(args).await,
+        Command::Run(args) => run::run(args).await,
+        Command::Act(args) => act::run(args).await,
+        Command::Runs(args) => runs::run(args).await,
+        Command::Show(args) => show::run(args).await,
+        Command::Contained(args) => contained::run(args).await,
+        Command::Undo(args) => undo::run(args).await,
+        Command::Release(args) => contained::release(args).await,
+        Command::Halt(args) => halt::run(args).await,
+        Command::Resume(args) => halt::resume(args).await,
+        Command::Token(args) => token::run(args).await,
+        Command::Connectors(args) => connectors::run(&args),
+        Command::Explain(args) => explain::run(&args),
+    }
+}
+
+fn end(failure: &Failure) -> ExitCode {
+    if !failure.message.is_empty() {
+        output::say(&format!("error: {failure}"));
+    }
+    ExitCode::from(failure.exit as u8)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_has_examples() {
+        let command = Cli::command();
+        for sub in command.get_subcommands() {
+            let help = sub.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(help.contains("Examples:\n  cordon "), "{}", sub.get_name());
+        }
+    }
+
+    #[test]
+    fn reading_commands_take_json() {
+        let reading = [
+            "check",
+            "normalise",
+            "match",
+            "alerts",
+            "runs",
+            "show",
+            "contained",
+            "connectors",
+            "explain",
+        ];
+        let command = Cli::command();
+        for name in reading {
+            let sub = command.find_subcommand(name).unwrap();
+            assert!(
+                sub.get_arguments().any(|arg| arg.get_long() == Some("json")),
+                "{name}"
+            );
+        }
+    }
+}

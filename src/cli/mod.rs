@@ -1,0 +1,32 @@
+//! The command line, one file a command. Offline commands read folders of this machine; the others talk to a
+//! running server over its API and never open its store. stdout is data, stderr is talk.
+
+mod act;
+mod alerts;
+mod check;
+mod client;
+mod command;
+mod connectors;
+mod contained;
+mod content;
+mod demo;
+mod explain;
+mod failure;
+mod findings;
+mod halt;
+mod init;
+mod matching;
+mod normalise;
+mod output;
+mod progress;
+mod range;
+mod run;
+mod runs;
+mod send;
+mod serve;
+mod show;
+mod token;
+mod undo;
+mod waiting;
+
+pub use command::{Cli, main};

@@ -1,0 +1,40 @@
+//! `cordon normalise`: the findings in a file, as a source would read it.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::content::{self, Place};
+use super::failure::Done;
+use super::{findings, output};
+
+/// Arguments.
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  cordon normalise splunk alert.json
+  cordon normalise example finding.json | jq '.[].title'
+
+A message about the channel, such as a ping, prints `[]`.")]
+pub struct Normalise {
+    /// A source of the configuration, or a connector that takes alerts
+    source: String,
+    /// File with the body of one delivery
+    file: PathBuf,
+    /// Print JSON, which is what is printed anyway
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    place: Place,
+}
+
+/// Runs it.
+///
+/// # Errors
+/// The file cannot be read.
+pub async fn run(args: Normalise) -> Done {
+    let _ = args.json;
+    let config = args.place.config()?;
+    let catalog = content::connectors(&config)?;
+    let found = findings::of(&config, &catalog, &args.source, &content::file(&args.file)?).await?;
+    output::json(&found)
+}

@@ -1,0 +1,107 @@
+//! `cordon run`: starts a playbook by hand.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use serde_json::{Map, Value, json};
+
+use super::client::Reach;
+use super::content;
+use super::failure::{Done, Exit, Failure};
+use super::waiting::{self, Started};
+
+/// Arguments.
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  cordon run isolate-host --finding finding.json --wait
+  cordon run isolate-host --alert al_… --reason 'trigger was too narrow'
+  cordon run offboard --input user=jdoe --input ticket=4711
+
+Prints the id of the run. With --wait, exit code 0 says that it succeeded.")]
+pub struct Run {
+    /// Id of the playbook
+    playbook: String,
+    /// File with one finding, as `cordon normalise` prints it
+    #[arg(long, value_name = "FILE", group = "what")]
+    finding: Option<PathBuf>,
+    /// Id of an alert whose findings it is about
+    #[arg(long, value_name = "ALERT", group = "what")]
+    alert: Option<String>,
+    /// Which finding of the alert, from 0, where it holds several
+    #[arg(long, value_name = "N", requires = "alert")]
+    index: Option<usize>,
+    /// An input; JSON where it reads as such, else text. May be repeated
+    #[arg(long = "input", value_name = "KEY=VALUE", value_parser = pair, conflicts_with = "what")]
+    inputs: Vec<(String, Value)>,
+    /// Why, for the journal
+    #[arg(long, default_value = "started by hand")]
+    reason: String,
+    /// Wait until it is over
+    #[arg(long)]
+    wait: bool,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    reach: Reach,
+}
+
+/// Runs it.
+///
+/// # Errors
+/// The server said no, or the run did not succeed.
+pub async fn run(args: Run) -> Done {
+    let mut body = Map::from_iter([
+        ("playbook".to_owned(), json!(args.playbook)),
+        ("reason".to_owned(), json!(args.reason)),
+    ]);
+    if let Some(file) = &args.finding {
+        body.insert("finding".to_owned(), finding(file)?);
+    } else if let Some(alert) = &args.alert {
+        body.insert("alert".to_owned(), json!(alert));
+        if let Some(index) = args.index {
+            body.insert("index".to_owned(), json!(index));
+        }
+    } else {
+        body.insert(
+            "inputs".to_owned(),
+            Value::Object(args.inputs.into_iter().collect()),
+        );
+    }
+    let client = args.reach.client()?;
+    let started: Started = client.post("/api/runs", &Value::Object(body)).await?;
+    waiting::finish(&client, &started, args.wait, args.json).await
+}
+
+/// One finding; of a list, its only member.
+fn finding(file: &Path) -> Result<Value, Failure> {
+    let wrong =
+        |why: String, help: &str| Failure::new(Exit::Usage, format!("`{}` {why}", file.display()), help);
+    let value: Value = serde_json::from_slice(&content::file(file)?)
+        .map_err(|error| wrong(format!("is not JSON: {error}"), ""))?;
+    match value {
+        Value::Array(mut list) => match (list.pop(), list.len()) {
+            (Some(only), 0) => Ok(only),
+            (_, more) => Err(wrong(
+                format!("holds {} findings", if more > 0 { "several" } else { "no" }),
+                "give one: `cordon normalise SOURCE FILE | jq '.[0]'`",
+            )),
+        },
+        Value::Object(_) => Ok(value),
+        _ => Err(wrong(
+            "is no finding".to_owned(),
+            "`cordon normalise SOURCE FILE` prints findings",
+        )),
+    }
+}
+
+/// `key=value`; the value is JSON where it reads as such.
+pub(super) fn pair(text: &str) -> Result<(String, Value), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.trim().is_empty() => {
+            let value = serde_json::from_str(value).unwrap_or_else(|_| Value::from(value));
+            Ok((key.trim().to_owned(), value))
+        }
+        _ => Err("write KEY=VALUE".to_owned()),
+    }
+}

@@ -1,0 +1,188 @@
+//! `cordon.toml`: where to listen and keep things, who sends alerts, which accounts actions go to, what is never
+//! touched. Read in two steps: the file alone ([`Config::load`]), then held against the connectors there are and
+//! the secrets it names ([`Config::resolve`]). Never holds a secret before the second step, and ignores nothing.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use toml::de::DeTable;
+
+use crate::diagnostic::Diagnostic;
+use crate::guardrail::Policy;
+
+mod instance;
+mod mask;
+mod page;
+mod read;
+mod resolve;
+mod secret_ref;
+mod source;
+
+#[cfg(test)]
+mod tests;
+
+pub use resolve::Resolved;
+pub use secret_ref::{Machine, SecretRef, Secrets};
+
+use instance::InstanceDraft;
+use page::{Page, Placed, Table};
+use source::SourceDraft;
+
+/// A configuration to start from, with everything explained; what `cordon init` writes.
+pub const TEMPLATE: &str = include_str!("config.default.toml");
+
+/// Where everything durable is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StoreUrl {
+    /// `sqlite:PATH`: one file, one node.
+    Sqlite(PathBuf),
+    /// `memory:`: gone when the process ends; for tests and the demo.
+    Memory,
+}
+
+impl StoreUrl {
+    /// Reads a store's address; a relative path is relative to `dir`.
+    ///
+    /// # Errors
+    /// What is wrong with it, and what to write.
+    pub fn parse(text: &str, dir: &Path) -> Result<StoreUrl, NotAStore> {
+        if text == "memory:" {
+            return Ok(StoreUrl::Memory);
+        }
+        if text.starts_with("redis:") || text.starts_with("rediss:") {
+            return Err(NotAStore::NotYet);
+        }
+        match text.strip_prefix("sqlite:") {
+            Some(path) if !path.trim().is_empty() => Ok(StoreUrl::Sqlite(dir.join(path))),
+            _ => Err(NotAStore::Unknown(text.to_owned())),
+        }
+    }
+}
+
+/// Not the address of a store this program has.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotAStore {
+    /// Redis is designed for and not built.
+    #[error("a store in Redis is not implemented yet: use `sqlite:PATH`")]
+    NotYet,
+    /// Anything else.
+    #[error("`{0}` is not a store: write `sqlite:PATH` or `memory:`")]
+    Unknown(String),
+}
+
+/// A configuration that reads well. Names of connectors and secrets in it are not looked up yet.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where the server listens.
+    pub listen: SocketAddr,
+    /// Where everything durable is.
+    pub store: StoreUrl,
+    /// A folder of playbooks beside those in the binary.
+    pub playbooks: Option<PathBuf>,
+    /// A folder of connectors that take the place of those in the binary by name.
+    pub connectors: Option<PathBuf>,
+    /// What is never touched.
+    pub policy: Policy,
+    /// Log lines as JSON.
+    pub log_json: bool,
+    sources: Vec<SourceDraft>,
+    instances: Vec<InstanceDraft>,
+    bind: Vec<(Placed<String>, Placed<String>)>,
+    file: String,
+    text: String,
+}
+
+impl Config {
+    /// The configuration of an empty file in `dir`: loopback, SQLite, no sources, no connectors.
+    pub fn empty(dir: &Path) -> Config {
+        Config {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8765)),
+            store: StoreUrl::Sqlite(dir.join("./cordon-data/cordon.db")),
+            playbooks: None,
+            connectors: None,
+            policy: Policy::default(),
+            log_json: false,
+            sources: Vec::new(),
+            instances: Vec::new(),
+            bind: Vec::new(),
+            file: "cordon.toml".to_owned(),
+            text: String::new(),
+        }
+    }
+
+    /// Reads a file. Relative paths in it are relative to its folder.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it, with places: codes `K001` to `K015` of `docs/errors`.
+    pub fn load(path: &Path) -> Result<Config, Vec<Diagnostic>> {
+        let shown = path.display().to_string();
+        let text = std::fs::read_to_string(path).map_err(|error| {
+            vec![Diagnostic::whole_file(
+                "K001",
+                format!("the configuration cannot be read: {error}"),
+                shown.clone(),
+                "`cordon init` writes one to start from; `--config FILE` names another",
+            )]
+        })?;
+        let dir = path
+            .parent()
+            .filter(|dir| !dir.as_os_str().is_empty())
+            .unwrap_or(Path::new("."));
+        Config::parse(&shown, &text, dir)
+    }
+
+    /// Reads a configuration's text. `file` is its name in messages, `dir` what its paths are relative to.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn parse(file: &str, text: &str, dir: &Path) -> Result<Config, Vec<Diagnostic>> {
+        let mut page = Page {
+            file,
+            text,
+            mistakes: Vec::new(),
+        };
+        let root = match DeTable::parse(text) {
+            Ok(root) => root,
+            Err(error) => {
+                page.mistake(
+                    "K001",
+                    error.span().unwrap_or(0..0),
+                    format!("this is not TOML: {}", error.message().replace('\n', ", ")),
+                    "a text stands in quotes, a table in `[brackets]`",
+                );
+                return Err(page.mistakes);
+            }
+        };
+        let masked = mask::masked(text, root.get_ref());
+        let mut page = Page {
+            file,
+            text: &masked,
+            mistakes: Vec::new(),
+        };
+        let config = read::config(&mut page, Table::new(root.get_ref(), "", 0..0), dir);
+        if page.mistakes.is_empty() {
+            Ok(config)
+        } else {
+            Err(in_order(page.mistakes))
+        }
+    }
+
+    /// Names of the sources, in the order of the file.
+    pub fn source_names(&self) -> impl Iterator<Item = &str> {
+        self.sources.iter().map(|source| source.name.value.as_str())
+    }
+
+    /// The connector that the source of this name uses.
+    pub fn connector_of(&self, source: &str) -> Option<&str> {
+        self.sources
+            .iter()
+            .find(|draft| draft.name.value == source)
+            .map(|draft| draft.connector.value.as_str())
+    }
+}
+
+/// Mistakes as they stand in the file, whichever was found first.
+fn in_order(mut mistakes: Vec<Diagnostic>) -> Vec<Diagnostic> {
+    mistakes.sort_by_key(|one| (one.line, one.column));
+    mistakes
+}

@@ -1,0 +1,122 @@
+//! `[connectors.NAME]`: an account at a vendor's, its credentials, and which entities it owns.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use url::Url;
+
+use super::page::{Page, Placed, Table};
+use super::read::{entity_type, is_name};
+use super::secret_ref::SecretRef;
+use super::source::reference;
+use crate::connector::{Overrides, Owns, check_base_url};
+
+/// An instance as written.
+#[derive(Clone, Debug)]
+pub(super) struct InstanceDraft {
+    pub(super) name: Placed<String>,
+    pub(super) connector: Placed<String>,
+    pub(super) base_url: Option<Url>,
+    pub(super) credentials: Vec<(Placed<String>, Placed<SecretRef>)>,
+    pub(super) when: Vec<Owns>,
+    pub(super) overrides: Overrides,
+}
+
+pub(super) fn read(
+    page: &mut Page<'_>,
+    name: Placed<String>,
+    mut table: Table<'_, '_>,
+    dir: &Path,
+) -> Option<InstanceDraft> {
+    if !is_name(&name.value) {
+        page.mistake(
+            "K004",
+            name.span.clone(),
+            format!("`{}` cannot name a connector's instance", name.value),
+            "use lower-case letters, digits, `-` and `_`, beginning with a letter",
+        );
+    }
+    // `[connectors.crowdstrike]` alone means the connector of that name.
+    let connector = table.text(page, "use").unwrap_or_else(|| name.clone());
+    let base_url = table
+        .text(page, "base_url")
+        .and_then(|text| base_url(page, &text));
+    let mut credentials = Vec::new();
+    if let Some(table) = table.table(page, "credentials") {
+        for (name, text) in table.every_text(page) {
+            if let Some(reference) = reference(page, &text.value, text.span, dir) {
+                credentials.push((name, reference));
+            }
+        }
+    }
+    let when = table
+        .list(page, "when")
+        .into_iter()
+        .map(|condition| owns(page, condition))
+        .collect();
+    let overrides = Overrides {
+        lag_ms: table.duration(page, "lag"),
+        in_flight_ms: table.duration(page, "in_flight"),
+        propagation_ms: table.duration(page, "propagation"),
+        timeout_ms: table.duration(page, "timeout"),
+    };
+    table.finish(page);
+    Some(InstanceDraft {
+        name,
+        connector,
+        base_url,
+        credentials,
+        when,
+        overrides,
+    })
+}
+
+fn base_url(page: &mut Page<'_>, text: &Placed<String>) -> Option<Url> {
+    let url = match Url::parse(&text.value) {
+        Ok(url) => url,
+        Err(_) => {
+            page.mistake(
+                "K004",
+                text.span.clone(),
+                format!("`{}` is not a URL", text.value),
+                "write scheme and host, such as `https://api.example.com`",
+            );
+            return None;
+        }
+    };
+    match check_base_url(&url) {
+        Ok(()) => Some(url),
+        Err(why) => {
+            page.mistake(
+                "K009",
+                text.span.clone(),
+                why.to_string(),
+                "credentials and answers would be readable on the way, or go to a place no vendor has",
+            );
+            None
+        }
+    }
+}
+
+fn owns(page: &mut Page<'_>, mut table: Table<'_, '_>) -> Owns {
+    let kinds = table.texts(page, "type");
+    let kinds = kinds.iter().filter_map(|word| entity_type(page, word)).collect();
+    let names = table
+        .texts(page, "names")
+        .into_iter()
+        .map(|name| name.value)
+        .collect();
+    let attributes: BTreeMap<String, String> = table
+        .table(page, "attributes")
+        .map(|inner| inner.every_text(page))
+        .unwrap_or_default()
+        .into_iter()
+        .map(|(name, text)| (name.value, text.value))
+        .collect();
+    table.finish(page);
+    Owns {
+        kinds,
+        names,
+        attributes,
+    }
+}

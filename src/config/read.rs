@@ -1,0 +1,171 @@
+//! The file, table by table. Judges what can be judged from the file alone.
+
+use std::net::SocketAddr;
+use std::path::Path;
+
+use super::page::{Page, Placed, Table};
+use super::{Config, NotAStore, StoreUrl, instance, source};
+use crate::diagnostic::nearest;
+use crate::finding::EntityType;
+use crate::guardrail::{Policy, Protected};
+
+/// Tables of the design that nothing reads yet: an option that is not implemented is never ignored.
+const NOT_YET: [(&str, &str); 2] = [
+    ("identities", "one principal under several vendor ids"),
+    ("notify", "who is told of what"),
+];
+
+pub(super) fn config(page: &mut Page<'_>, mut root: Table<'_, '_>, dir: &Path) -> Config {
+    let mut config = Config {
+        file: page.file.to_owned(),
+        text: page.text.to_owned(),
+        ..Config::empty(dir)
+    };
+    if let Some(mut server) = root.table(page, "server") {
+        if let Some(listen) = server.text(page, "listen") {
+            match listen.value.parse::<SocketAddr>() {
+                Ok(address) => config.listen = address,
+                Err(_) => page.mistake(
+                    "K004",
+                    listen.span,
+                    format!("`{}` is not an address to listen on", listen.value),
+                    "write address and port, such as `127.0.0.1:8765`",
+                ),
+            }
+        }
+        server.finish(page);
+    }
+    if let Some(mut store) = root.table(page, "store") {
+        if let Some(url) = store.text(page, "url") {
+            match StoreUrl::parse(&url.value, dir) {
+                Ok(url) => config.store = url,
+                Err(NotAStore::NotYet) => page.mistake(
+                    "K012",
+                    url.span,
+                    "a store in Redis is not implemented yet",
+                    "use `sqlite:PATH`, which one node needs",
+                ),
+                Err(NotAStore::Unknown(_)) => page.mistake(
+                    "K004",
+                    url.span,
+                    format!("`{}` is not a store", url.value),
+                    "write `sqlite:PATH`, or `memory:` for a store that is gone when the process ends",
+                ),
+            }
+        }
+        store.finish(page);
+    }
+    if let Some(mut content) = root.table(page, "content") {
+        config.playbooks = content
+            .text(page, "playbooks")
+            .map(|folder| dir.join(folder.value));
+        config.connectors = content
+            .text(page, "connectors")
+            .map(|folder| dir.join(folder.value));
+        content.finish(page);
+    }
+    for table in root.list(page, "source") {
+        if let Some(draft) = source::read(page, table, dir) {
+            twice(
+                page,
+                config.sources.iter().map(|known| &known.name),
+                &draft.name,
+                "source",
+            );
+            config.sources.push(draft);
+        }
+    }
+    for (name, table) in root.tables(page, "connectors") {
+        if let Some(draft) = instance::read(page, name, table, dir) {
+            config.instances.push(draft);
+        }
+    }
+    if let Some(bind) = root.table(page, "bind") {
+        config.bind = bind.every_text(page);
+    }
+    if let Some(table) = root.table(page, "policy") {
+        config.policy = policy(page, table);
+    }
+    if let Some(mut log) = root.table(page, "log") {
+        config.log_json = log.flag(page, "json");
+        log.finish(page);
+    }
+    for (name, purpose) in NOT_YET {
+        if let Some((span, ..)) = root.take(name) {
+            page.mistake(
+                "K012",
+                span,
+                format!("`[{name}]` is not implemented yet"),
+                format!("remove it: {purpose} cannot be configured in this version"),
+            );
+        }
+    }
+    root.finish(page);
+    config
+}
+
+fn twice<'a>(
+    page: &mut Page<'_>,
+    mut known: impl Iterator<Item = &'a Placed<String>>,
+    name: &Placed<String>,
+    what: &str,
+) {
+    if known.any(|known| known.value == name.value) {
+        page.mistake(
+            "K010",
+            name.span.clone(),
+            format!("two of the name `{}`", name.value),
+            format!("give each {what} a name of its own"),
+        );
+    }
+}
+
+fn policy(page: &mut Page<'_>, mut table: Table<'_, '_>) -> Policy {
+    let mut policy = Policy::default();
+    for mut entry in table.list(page, "protected") {
+        let kind = entry.text(page, "type").map(|word| entity_type(page, &word));
+        let name = entry.needed_text(page, "name");
+        let why = entry.text(page, "why").map_or(String::new(), |why| why.value);
+        entry.finish(page);
+        // A type that was misread would widen or narrow what is protected, so nothing is made of it.
+        if kind == Some(None) {
+            continue;
+        }
+        let Some(name) = name else { continue };
+        match Protected::new(kind.flatten(), &name.value, &why) {
+            Ok(protected) => policy.protected.push(protected),
+            Err(why) => page.mistake("K004", name.span, why.to_string(), "write `name = \"dc-*\"`"),
+        }
+    }
+    table.finish(page);
+    policy
+}
+
+pub(super) fn entity_type(page: &mut Page<'_>, word: &Placed<String>) -> Option<EntityType> {
+    let kind = EntityType::from_word(&word.value);
+    if kind.is_none() {
+        let help = match nearest(&word.value, EntityType::ALL.iter().map(|kind| kind.word())) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!(
+                "types are {}",
+                super::page::listed(&EntityType::ALL.map(EntityType::word))
+            ),
+        };
+        page.mistake(
+            "K004",
+            word.span.clone(),
+            format!("`{}` is no type of entity", word.value),
+            help,
+        );
+    }
+    kind
+}
+
+/// True for what can stand in an address and in a journal: letters, digits, `-`, `_`.
+pub(super) fn is_name(text: &str) -> bool {
+    text.len() <= 64
+        && text.starts_with(|c: char| c.is_ascii_lowercase())
+        && text
+            .chars()
+            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '_'))
+}

@@ -1,0 +1,272 @@
+//! The second step: the configuration held against the connectors there are, with its secrets read. What comes
+//! out is what intake and engine work with.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use super::page::{Placed, listed};
+use super::secret_ref::{SecretRef, Secrets};
+use super::{Config, InstanceDraft, SourceDraft, in_order};
+use crate::action::ActionName;
+use crate::connector::{AuthSpec, Catalog, Connector, Instance, Instances};
+use crate::diagnostic::{Diagnostic, nearest};
+use crate::intake::{Normaliser, Profile, Profiles};
+use crate::secret::Secret;
+
+/// What a configuration says, ready to be used.
+#[derive(Clone, Debug)]
+pub struct Resolved {
+    /// The sources.
+    pub profiles: Profiles,
+    /// Where actions go.
+    pub instances: Instances,
+}
+
+impl Config {
+    /// Looks connectors up in `catalog` and reads secrets from `secrets`.
+    ///
+    /// # Errors
+    /// Everything that does not fit, with places. Codes `K006` and `K011` are about secrets alone.
+    pub fn resolve(&self, catalog: &Catalog, secrets: &dyn Secrets) -> Result<Resolved, Vec<Diagnostic>> {
+        let mut work = Work {
+            config: self,
+            catalog,
+            secrets,
+            mistakes: Vec::new(),
+        };
+        let mut profiles = Profiles::new();
+        for draft in &self.sources {
+            if let Some(profile) = work.profile(draft) {
+                profiles.insert(profile.name.clone(), profile);
+            }
+        }
+        let all: Vec<Instance> = self
+            .instances
+            .iter()
+            .filter_map(|draft| work.instance(draft))
+            .collect();
+        let bind = work.bind();
+        if work.mistakes.is_empty() {
+            Ok(Resolved {
+                profiles,
+                instances: Instances { all, bind },
+            })
+        } else {
+            Err(in_order(work.mistakes))
+        }
+    }
+}
+
+struct Work<'a> {
+    config: &'a Config,
+    catalog: &'a Catalog,
+    secrets: &'a dyn Secrets,
+    mistakes: Vec<Diagnostic>,
+}
+
+impl Work<'_> {
+    fn mistake(
+        &mut self,
+        code: &'static str,
+        span: &Range<usize>,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) {
+        self.mistakes.push(Diagnostic::error(
+            code,
+            message,
+            self.config.file.as_str(),
+            &self.config.text,
+            span.clone(),
+            help,
+        ));
+    }
+
+    fn connector(&mut self, name: &Placed<String>) -> Option<std::sync::Arc<Connector>> {
+        if let Some(connector) = self.catalog.connector(&name.value) {
+            return Some(connector.clone());
+        }
+        let known: Vec<&str> = self
+            .catalog
+            .connectors()
+            .map(|one| one.manifest.name.as_str())
+            .collect();
+        let help = match nearest(&name.value, known.iter().copied()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("connectors here are {}", listed(&known)),
+        };
+        self.mistake(
+            "K005",
+            &name.span,
+            format!("there is no connector `{}`", name.value),
+            help,
+        );
+        None
+    }
+
+    fn secret(&mut self, reference: &Placed<SecretRef>) -> Option<Secret> {
+        match reference.value.read(self.secrets) {
+            Err(why) => {
+                self.mistake("K006", &reference.span, why, reference.value.remedy());
+                None
+            }
+            Ok(secret) if secret.is_blank() => {
+                let help = reference.value.remedy();
+                self.mistake("K011", &reference.span, "a secret is blank", help);
+                None
+            }
+            Ok(secret) => Some(secret),
+        }
+    }
+
+    fn profile(&mut self, draft: &SourceDraft) -> Option<Profile> {
+        let connector = self.connector(&draft.connector)?;
+        let Some(spec) = &connector.manifest.source else {
+            self.mistake(
+                "K005",
+                &draft.connector.span,
+                format!("the connector `{}` takes no alerts", draft.connector.value),
+                "for a sender without a connector of its own write `use = \"generic\"`",
+            );
+            return None;
+        };
+        if !spec.auth.contains(&draft.kind.value) {
+            self.mistake(
+                "K008",
+                &draft.kind.span,
+                format!(
+                    "`{}` cannot authenticate by `{}`",
+                    draft.connector.value, draft.kind.value
+                ),
+                format!("its manifest lists {}", listed(&spec.auth)),
+            );
+        }
+        // Every secret is looked at, so that all that are missing are named at once.
+        let before = self.mistakes.len();
+        let read = draft
+            .auth
+            .clone()
+            .resolve(|place| Ok::<_, ()>(self.secret(&place).unwrap_or_else(|| Secret::new(""))));
+        let auth = read.ok()?;
+        if self.mistakes.len() > before {
+            return None;
+        }
+        if let Err(why) = auth.check() {
+            self.mistake(
+                "K013",
+                &draft.kind.span,
+                why.to_string(),
+                "a source that could never accept a delivery does not start",
+            );
+            return None;
+        }
+        let normaliser = match &connector.source {
+            Some(program) => Normaliser::Script(program.clone()),
+            None => Normaliser::Builtin,
+        };
+        Some(Profile {
+            name: draft.name.value.clone(),
+            connector: draft.connector.value.clone(),
+            auth,
+            delivery: spec.delivery_id.clone(),
+            normaliser,
+            finding_window_ms: draft.finding_window_ms.unwrap_or(spec.finding_window_ms),
+        })
+    }
+
+    fn instance(&mut self, draft: &InstanceDraft) -> Option<Instance> {
+        let connector = self.connector(&draft.connector)?;
+        let auth = &connector.manifest.auth;
+        let optional: &[String] = match auth {
+            AuthSpec::Oauth2 { optional, .. } => optional,
+            _ => &[],
+        };
+        let needed = auth.credentials();
+        let known: Vec<&str> = needed
+            .iter()
+            .copied()
+            .chain(optional.iter().map(String::as_str))
+            .collect();
+        for name in needed {
+            if !draft.credentials.iter().any(|(given, _)| given.value == *name) {
+                self.mistake(
+                    "K014",
+                    &draft.name.span,
+                    format!("`{}` has no credential `{name}`", draft.name.value),
+                    format!("add `credentials = {{ {name} = \"env:…\" }}`"),
+                );
+            }
+        }
+        let mut credentials = BTreeMap::new();
+        for (name, reference) in &draft.credentials {
+            if !known.contains(&name.value.as_str()) {
+                let help = match nearest(&name.value, known.iter().copied()) {
+                    Some(near) => format!("did you mean `{near}`?"),
+                    None if known.is_empty() => "it takes none: remove it".to_owned(),
+                    None => format!("it takes {}", listed(&known)),
+                };
+                let message = format!("`{}` takes no credential `{}`", draft.connector.value, name.value);
+                self.mistake("K014", &name.span, message, help);
+                continue;
+            }
+            if let Some(secret) = self.secret(reference) {
+                credentials.insert(name.value.clone(), secret);
+            }
+        }
+        Some(Instance {
+            name: draft.name.value.clone(),
+            connector: draft.connector.value.clone(),
+            base_url: draft.base_url.clone(),
+            credentials,
+            when: draft.when.clone(),
+            overrides: draft.overrides.clone(),
+        })
+    }
+
+    fn bind(&mut self) -> BTreeMap<String, String> {
+        let config = self.config;
+        let names: Vec<&str> = config
+            .instances
+            .iter()
+            .map(|one| one.name.value.as_str())
+            .collect();
+        let mut bind = BTreeMap::new();
+        for (what, instance) in &config.bind {
+            if !self.is_bindable(&what.value) {
+                self.mistake(
+                    "K015",
+                    &what.span,
+                    format!("nothing provides `{}`", what.value),
+                    "write a capability such as `\"endpoint::isolate\"`, or a group such as `endpoint`",
+                );
+            }
+            if !names.contains(&instance.value.as_str()) {
+                let help = match nearest(&instance.value, names.iter().copied()) {
+                    Some(near) => format!("did you mean `{near}`?"),
+                    None => format!("add `[connectors.{}]`", instance.value),
+                };
+                let message = format!("no instance has the name `{}`", instance.value);
+                self.mistake("K015", &instance.span, message, help);
+            }
+            bind.insert(what.value.clone(), instance.value.clone());
+        }
+        bind
+    }
+
+    fn is_bindable(&self, text: &str) -> bool {
+        match text.parse::<ActionName>() {
+            Ok(name) => self.catalog.knows(&name),
+            Err(_) => self
+                .catalog
+                .connectors()
+                .flat_map(|one| &one.manifest.actions)
+                .any(|spec| {
+                    spec.name.namespace() == text
+                        || spec
+                            .provides
+                            .as_ref()
+                            .is_some_and(|name| name.namespace() == text)
+                }),
+        }
+    }
+}

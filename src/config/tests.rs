@@ -1,0 +1,254 @@
+//! Configurations that read, and every kind that does not. Each file under `tests/data/broken/config` is a
+//! mistake people make; its snapshot is what they are told.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use super::source::KINDS;
+use super::*;
+use crate::connector::{Catalog, Connector, SourceSpec};
+use crate::finding::EntityType;
+use crate::intake::{Auth, Normaliser};
+
+/// A machine that has only what a test says.
+struct Has(BTreeMap<&'static str, &'static str>);
+
+impl Secrets for Has {
+    fn env(&self, name: &str) -> Option<String> {
+        self.0.get(name).map(|text| (*text).to_owned())
+    }
+
+    fn file(&self, path: &Path) -> Result<String, String> {
+        let name = path.to_string_lossy().into_owned();
+        self.0
+            .get(name.as_str())
+            .map(|text| (*text).to_owned())
+            .ok_or_else(|| "no such file".to_owned())
+    }
+
+    fn command(&self, line: &str) -> Result<String, String> {
+        self.0
+            .get(line)
+            .map(|text| (*text).to_owned())
+            .ok_or_else(|| "it ended with 1".to_owned())
+    }
+}
+
+const WEBHOOK: &str = "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=";
+
+fn machine() -> Has {
+    Has(BTreeMap::from([
+        ("EDR_KEY", "k-1"),
+        ("BLANK", " "),
+        ("FALCON_ID", "id-1"),
+        ("print-secret --now", "from-a-command\n"),
+        (
+            "/etc/cordon/secrets/edr",
+            "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=\n",
+        ),
+        (
+            "/etc/cordon/secrets/example-webhook",
+            "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=\n",
+        ),
+    ]))
+}
+
+/// The connectors in the binary, and one whose sender can only sign.
+fn catalog() -> Catalog {
+    let manifest = "name = \"signing\"\ntitle = \"Signs\"\nversion = \"1\"\n[source]\nauth = [\"hmac\"]\n";
+    let files = BTreeMap::from([("connector.toml".to_owned(), manifest.to_owned())]);
+    let signing = Connector::parse(&files, "connectors/signing").unwrap();
+    let embedded = Catalog::embedded().unwrap();
+    Catalog::of(embedded.connectors().map(|one| (**one).clone()).chain([signing]))
+}
+
+fn told(text: &str) -> String {
+    let read = Config::parse("cordon.toml", text, Path::new("/etc/cordon"));
+    let found = match read {
+        Err(found) => found,
+        Ok(config) => config.resolve(&catalog(), &machine()).unwrap_err(),
+    };
+    for one in &found {
+        let page = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("docs/errors/{}.md", one.code));
+        assert!(page.is_file(), "{} has no page", one.code);
+    }
+    found
+        .iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join("\n\n")
+}
+
+#[test]
+fn broken_configurations_are_told_what_is_wrong_and_what_to_do() {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/broken/config");
+    let mut files: Vec<_> = std::fs::read_dir(dir)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    files.sort();
+    assert!(files.len() >= 12);
+    for file in files {
+        let name = file.file_stem().unwrap().to_string_lossy().into_owned();
+        insta::assert_snapshot!(name, told(&std::fs::read_to_string(&file).unwrap()));
+    }
+}
+
+#[test]
+fn a_secret_in_the_file_is_never_shown() {
+    let text = include_str!("../../tests/data/broken/config/literal_secrets.toml");
+    let told = told(text);
+    assert!(told.contains("K007"));
+    assert!(!told.contains("hunter2") && !told.contains("s3cr3t"), "{told}");
+}
+
+#[test]
+fn the_configuration_of_init_reads() {
+    let config = Config::parse("cordon.toml", TEMPLATE, Path::new("/etc/cordon")).unwrap();
+    let resolved = config.resolve(&catalog(), &machine()).unwrap();
+    assert_eq!(config.listen.to_string(), "127.0.0.1:8765");
+    assert_eq!(
+        config.store,
+        StoreUrl::Sqlite("/etc/cordon/cordon-data/cordon.db".into())
+    );
+    assert_eq!(
+        config.playbooks.as_deref(),
+        Some(Path::new("/etc/cordon/playbooks"))
+    );
+    assert!(resolved.profiles.contains_key("example"));
+    assert_eq!(config.connector_of("example"), Some("generic"));
+}
+
+#[test]
+fn everything_that_can_be_said_is_heard() {
+    let text = r#"
+        [server]
+        listen = "127.0.0.1:0"
+        [store]
+        url = "memory:"
+        [log]
+        json = true
+        [[source]]
+        name = "edr"
+        use = "generic"
+        auth = { kind = "standard-webhooks", secrets = ["file:secrets/edr"] }
+        finding_window = "1d"
+        [[source]]
+        name = "siem"
+        use = "splunk"
+        [source.auth]
+        kind = "header"
+        header = "x-cordon-key"
+        secrets = ["env:EDR_KEY"]
+        [connectors.falcon-eu]
+        use = "crowdstrike"
+        base_url = "https://api.eu-1.crowdstrike.com"
+        credentials = { client_id = "env:FALCON_ID", client_secret = "exec:print-secret --now", member_cid = "env:EDR_KEY" }
+        when = [{ type = "host", names = ["eu-*"] }, { type = ["host"], attributes = { site = "eu" } }]
+        lag = "5s"
+        in_flight = "10s"
+        propagation = "20m"
+        timeout = "3s"
+        [bind]
+        endpoint = "falcon-eu"
+        "endpoint::isolate" = "falcon-eu"
+        [policy]
+        protected = [{ type = "host", name = "dc-*", why = "domain controllers" }, { name = "root" }]
+    "#;
+    let config = Config::parse("cordon.toml", text, Path::new("/etc/cordon")).unwrap();
+    assert_eq!((config.store.clone(), config.log_json), (StoreUrl::Memory, true));
+    assert_eq!(config.policy.protected.len(), 2);
+    assert_eq!(config.policy.protected[0].kind, Some(EntityType::Host));
+    assert_eq!(config.policy.protected[1].kind, None);
+    let resolved = config.resolve(&catalog(), &machine()).unwrap();
+    let edr = &resolved.profiles["edr"];
+    assert_eq!(edr.finding_window_ms, 86_400_000);
+    assert!(matches!(edr.normaliser, Normaliser::Builtin));
+    let Auth::StandardWebhooks { secrets } = &edr.auth else {
+        panic!("{:?}", edr.auth)
+    };
+    assert_eq!(secrets[0].expose(), WEBHOOK);
+    assert!(matches!(
+        resolved.profiles["siem"].normaliser,
+        Normaliser::Script(_)
+    ));
+    let falcon = resolved.instances.named("falcon-eu").unwrap();
+    assert_eq!(falcon.credentials["client_secret"].expose(), "from-a-command");
+    assert_eq!(falcon.when.len(), 2);
+    assert_eq!(falcon.when[0].names, ["eu-*"]);
+    assert_eq!(falcon.overrides.lag_ms, Some(5_000));
+    assert_eq!(falcon.overrides.in_flight_ms, Some(10_000));
+    assert_eq!(falcon.overrides.propagation_ms, Some(1_200_000));
+    assert_eq!(falcon.overrides.timeout_ms, Some(3_000));
+    assert_eq!(resolved.instances.bind["endpoint::isolate"], "falcon-eu");
+}
+
+#[test]
+fn the_kinds_of_authentication_are_those_of_intake_and_of_manifests() {
+    let written = |auth: Auth<String>| {
+        serde_json::to_value(auth).unwrap()["kind"]
+            .as_str()
+            .unwrap()
+            .to_owned()
+    };
+    let none: Auth<String> = Auth::None {
+        anyone_may_send: true,
+    };
+    let header = Auth::Header {
+        header: "x".into(),
+        secrets: Vec::new(),
+    };
+    let all = [
+        written(Auth::StandardWebhooks { secrets: Vec::new() }),
+        "hmac".to_owned(),
+        written(header),
+        written(Auth::Bearer { secrets: Vec::new() }),
+        written(Auth::Basic {
+            user: "u".into(),
+            secrets: Vec::new(),
+        }),
+        written(none),
+    ];
+    assert_eq!(all.map(String::from), KINDS.map(String::from));
+    assert!(KINDS.iter().all(|kind| SourceSpec::AUTH_KINDS.contains(kind)));
+}
+
+#[test]
+fn check_runs_no_commands() {
+    let reference = SecretRef::parse("exec:touch /tmp/cordon-was-here", Path::new("")).unwrap();
+    let error = reference.read(&Machine { run_commands: false }).unwrap_err();
+    assert!(error.contains("not run"), "{error}");
+}
+
+#[test]
+fn a_command_prints_a_secret() {
+    let reference = SecretRef::parse("exec:printf abc", Path::new("")).unwrap();
+    assert_eq!(
+        reference.read(&Machine { run_commands: true }).unwrap().expose(),
+        "abc"
+    );
+    let failing = SecretRef::parse("exec:false", Path::new("")).unwrap();
+    assert!(
+        failing
+            .read(&Machine { run_commands: true })
+            .unwrap_err()
+            .contains("ended with")
+    );
+}
+
+#[test]
+fn a_reference_names_a_place() {
+    let dir = Path::new("/etc/cordon");
+    assert_eq!(SecretRef::parse("env:A", dir), Some(SecretRef::Env("A".into())));
+    assert_eq!(
+        SecretRef::parse("file:s/x", dir),
+        Some(SecretRef::File("/etc/cordon/s/x".into()))
+    );
+    assert_eq!(
+        SecretRef::parse("file:/run/x", dir),
+        Some(SecretRef::File("/run/x".into()))
+    );
+    for literal in ["", "hunter2", "env:", "vault:x", "whsec_abc", "ENV:A"] {
+        assert_eq!(SecretRef::parse(literal, dir), None, "{literal}");
+    }
+}

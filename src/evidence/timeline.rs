@@ -1,0 +1,395 @@
+//! A run, told to the person who was woken by it: who started it, what it did to whom in which order, what was
+//! seen afterwards, and loudly what somebody has to look at. Leaves out nothing but request bodies, which the
+//! journal does not have either.
+
+use std::collections::HashMap;
+
+use serde_json::Value;
+
+use super::page::{Page, Tone, clean, short};
+use crate::action::{Done, Fault, Outcome, Reading, Request, Retry, Verification};
+use crate::clock::{Time, duration_text};
+use crate::guardrail::Decision;
+use crate::id::EffectId;
+use crate::journal::{Answered, Bound, Cause, End, Event, Header, Intent};
+use crate::script::StepId;
+use crate::store::{RunRow, RunStatus};
+
+/// Longest argument or value shown, characters.
+const VALUE_CHARS_MAX: usize = 160;
+/// Digits of an idempotency key that are shown: enough to find it in the vendor's log.
+const KEY_CHARS: usize = 8;
+
+/// The run in `width` columns. `events` are the run's journal, in order, with the moment of each.
+pub fn render(row: &RunRow, events: &[(Time, Event)], colours: bool, width: usize) -> String {
+    let mut teller = Teller {
+        page: Page::new(colours, width),
+        began: events.first().map_or(row.started_at, |(at, _)| *at),
+        effects: HashMap::new(),
+        lines: HashMap::new(),
+    };
+    teller.heading(row, events);
+    for (at, event) in events {
+        teller.tell(*at, event);
+    }
+    teller.waiting(row);
+    teller.page.finish()
+}
+
+/// The run in one line, for lists: id, how it stands, playbook, subject, and what it waits for.
+pub fn one_line(row: &RunRow) -> String {
+    let stands = row.end.map_or(row.status.word(), End::word);
+    let waits = match (row.status, row.waits_for.as_str()) {
+        (RunStatus::Settled, _) | (_, "") => String::new(),
+        (_, what) => format!("  (waits for {what})"),
+    };
+    clean(&format!("{}  {stands:<11}  {}  {}  {}{waits}", row.id, row.started_at, row.playbook, row.subject))
+}
+
+struct Teller {
+    page: Page,
+    began: Time,
+    /// Number and action of each effect, in the order they were bound.
+    effects: HashMap<EffectId, (usize, String)>,
+    /// Name and line of each ask.
+    lines: HashMap<StepId, (String, u32)>,
+}
+
+impl Teller {
+    fn heading(&mut self, row: &RunRow, events: &[(Time, Event)]) {
+        let header = events.iter().find_map(|(_, event)| match event {
+            Event::RunStarted(header) => Some(header.as_ref()),
+            _ => None,
+        });
+        let settled = events.iter().rev().find_map(|(at, event)| match event {
+            Event::RunSettled { end, why } => Some((*at, *end, why.as_str())),
+            _ => None,
+        });
+        self.page.line("", &format!("{}  {}", row.title, row.id), Tone::Strong);
+        let kind = header.map(|header| format!(", bundle {}", header.bundle.short())).unwrap_or_default();
+        self.fact("playbook", &format!("{}{kind}", row.playbook), Tone::Plain);
+        self.fact("about", &format!("{}, severity {}", row.subject, row.severity_id.word()), Tone::Plain);
+        let cause = header.map_or_else(|| row.cause.clone(), |header| cause_text(&header.cause));
+        self.fact("because", &cause, Tone::Plain);
+        if header.is_some_and(|header| header.weak_source) {
+            self.fact("", "the alert's source proves itself by a fixed value or nothing", Tone::Careful);
+        }
+        self.fact("began", &self.began.to_string(), Tone::Plain);
+        match settled {
+            Some((at, end, why)) => {
+                let took = duration_text(at.since_ms(self.began));
+                self.fact("ended", &format!("{} after {took}: {why}", end.word()), tone_of(end));
+            }
+            None if row.status == RunStatus::Parked => self.fact("stands", "PARKED", Tone::Loud),
+            None => self.fact("stands", row.status.word(), Tone::Careful),
+        }
+        self.page.gap();
+    }
+
+    fn fact(&mut self, name: &str, text: &str, tone: Tone) {
+        self.page.line(&format!("  {name:<9} "), text, tone);
+    }
+
+    fn waiting(&mut self, row: &RunRow) {
+        if row.status != RunStatus::Settled && !row.waits_for.is_empty() {
+            let until = row.wake_at.map(|at| format!(", looked at again {at}")).unwrap_or_default();
+            self.page.gap();
+            self.fact("waits for", &format!("{}{until}", row.waits_for), Tone::Careful);
+        }
+    }
+
+    /// One entry of the timeline.
+    fn entry(&mut self, at: Time, word: &str, text: &str, tone: Tone) {
+        let mark = if tone == Tone::Loud { "!!" } else { "  " };
+        let since = since(at.since_ms(self.began));
+        self.page.line(&format!("{mark}{since:>9}  {word:<9} "), text, tone);
+    }
+
+    /// One entry about an effect, with its number, so that branches can be told apart.
+    fn of_effect(&mut self, at: Time, effect: EffectId, word: &str, text: &str, tone: Tone) {
+        let number = self.effects.get(&effect).map_or(0, |(number, _)| *number);
+        self.entry(at, word, &format!("#{number} {text}"), tone);
+    }
+
+    fn requests(&mut self, requests: &[Request]) {
+        for request in requests {
+            let answer = match (request.status, request.error.as_deref()) {
+                (Some(status), None) => status.to_string(),
+                (Some(status), Some(error)) => format!("{status}, {error}"),
+                (None, Some(error)) => format!("no answer: {error}"),
+                (None, None) => "no answer".to_owned(),
+            };
+            let peer = request.peer.as_deref().map(|peer| format!(" {peer}")).unwrap_or_default();
+            let text = format!(
+                "{} {}{peer} -> {answer} in {}",
+                request.method,
+                path(&request.url),
+                duration_text(request.duration_ms)
+            );
+            let tone = if request.status.is_some_and(|status| status < 400) { Tone::Dim } else { Tone::Careful };
+            self.page.line(&" ".repeat(26), &text, tone);
+        }
+    }
+
+    fn tell(&mut self, at: Time, event: &Event) {
+        match event {
+            Event::RunStarted(header) => self.started(at, header),
+            Event::RunClaimed { epoch, worker } => {
+                self.entry(at, "taken over", &format!("by {worker}, claim {epoch}"), Tone::Dim);
+            }
+            Event::StepAsked { step, name, args, line, .. } => {
+                self.lines.insert(step.clone(), (name.clone(), *line));
+                self.entry(at, &place(*line), &format!("{name}{}", args_text(args)), Tone::Strong);
+            }
+            Event::StepTold { name, args, line, .. } => self.told(at, name, args, *line),
+            Event::TimerSet { step, due } => {
+                let (_, line) = self.lines.get(step).cloned().unwrap_or_default();
+                let text = format!("until {due}, {} from here", duration_text(due.since_ms(at)));
+                self.entry(at, "waits", &format!("{text} ({})", place(line)), Tone::Plain);
+            }
+            Event::StepAnswered { step, result } => self.answered(at, step, result),
+            Event::EffectBound(bound) => self.bound(at, bound),
+            Event::EffectResolved { effect, target, requests } => {
+                self.of_effect(at, *effect, "target", &target.label(), Tone::Plain);
+                self.requests(requests);
+            }
+            Event::EffectFailed { effect, fault, retry, requests } => {
+                let text = format!("{}{}", fault_text(fault), retry_text(*retry));
+                self.of_effect(at, *effect, "not read", &text, Tone::Careful);
+                self.requests(requests);
+            }
+            Event::EffectCaptured { effect, reading, requests } => {
+                let text = format!("`{}`{}", reading.state, fields(&reading.fields));
+                self.of_effect(at, *effect, "before", &text, Tone::Plain);
+                self.requests(requests);
+            }
+            Event::EffectWeighed { effect, verdict } => {
+                let (text, tone) = match verdict.decision {
+                    Decision::Allow => ("allowed".to_owned(), Tone::Plain),
+                    Decision::Hold => (format!("HELD, {}", verdict.why()), Tone::Careful),
+                    Decision::Deny => (format!("DENIED, {}", verdict.why()), Tone::Loud),
+                };
+                self.of_effect(at, *effect, "verdict", &text, tone);
+            }
+            Event::EffectIntended(intent) => self.intended(at, intent),
+            Event::EffectEnded { effect, attempt, outcome, requests, duration_ms } => {
+                self.ended(at, *effect, *attempt, outcome, *duration_ms);
+                self.requests(requests);
+            }
+            Event::EffectProbed { effect, found, requests } => {
+                let text = match found {
+                    Ok(reading) => format!("looked whether it happened: reads `{}`, not (yet) so", reading.state),
+                    Err(fault) => format!("looked whether it happened and could not see: {}", fault_text(fault)),
+                };
+                self.of_effect(at, *effect, "probed", &text, Tone::Careful);
+                self.requests(requests);
+            }
+            Event::EffectVerified { effect, verification, reading, requests } => {
+                self.verified(at, *effect, *verification, reading.as_ref());
+                self.requests(requests);
+            }
+            Event::EffectInDoubt { effect, why } => {
+                let text = format!("it may or may not have happened: {why}; look, then say what happened");
+                self.of_effect(at, *effect, "IN DOUBT", &text, Tone::Loud);
+            }
+            Event::Alarmed { code, message, effect } => match effect {
+                Some(effect) => self.of_effect(at, *effect, "ALARM", &format!("{code}: {message}"), Tone::Loud),
+                None => self.entry(at, "ALARM", &format!("{code}: {message}"), Tone::Loud),
+            },
+            Event::ScriptReturned { value } => {
+                let value = if value.is_null() { String::new() } else { format!(" with {}", json_text(value)) };
+                self.entry(at, "script", &format!("ended{value}"), Tone::Plain);
+            }
+            Event::ScriptFailed { fault, line, column } => {
+                let place = if *line == 0 { String::new() } else { format!(" at line {line}, column {column}") };
+                self.entry(at, "script", &format!("FAILED{place}: {}", fault_text(fault)), Tone::Loud);
+            }
+            Event::RunParked { why } => self.entry(at, "PARKED", why, Tone::Loud),
+            Event::RunSettled { end, why } => {
+                let took = duration_text(at.since_ms(self.began));
+                self.entry(at, "settled", &format!("{} after {took}: {why}", end.word()), tone_of(*end));
+            }
+            Event::AlertAccepted { .. }
+            | Event::AlertSplit { .. }
+            | Event::AlertUnreadable { .. }
+            | Event::AlertControl { .. }
+            | Event::AlertReopened { .. } => self.entry(at, "alert", event.kind(), Tone::Dim),
+        }
+    }
+
+    fn started(&mut self, at: Time, header: &Header) {
+        let allowed = duration_text(header.deadline.since_ms(at));
+        self.entry(at, "started", &format!("{}, has {allowed}", header.playbook), Tone::Plain);
+    }
+
+    fn told(&mut self, at: Time, name: &str, args: &[Value], line: u32) {
+        if name == "note" {
+            let text: Vec<String> = args.iter().map(plain_text).collect();
+            self.entry(at, "note", &format!("{} ({})", text.join(" "), place(line)), Tone::Plain);
+        } else {
+            self.entry(at, "tells", &format!("{name}{} ({})", args_text(args), place(line)), Tone::Plain);
+        }
+    }
+
+    fn answered(&mut self, at: Time, step: &StepId, result: &Answered) {
+        let (name, line) = self.lines.get(step).cloned().unwrap_or_default();
+        let (text, tone) = match result {
+            Answered::Fault(fault) => (format!("{name}: {}", fault_text(fault)), Tone::Careful),
+            Answered::Value(value) if name == "wait" && value.is_null() => ("the wait is over".into(), Tone::Plain),
+            Answered::Value(value) => (format!("{name}: {}", receipt(value)), Tone::Plain),
+        };
+        self.entry(at, "answered", &format!("{text} ({})", place(line)), tone);
+    }
+
+    fn bound(&mut self, at: Time, bound: &Bound) {
+        let number = self.effects.len() + 1;
+        self.effects.insert(bound.effect, (number, bound.spec.name.to_string()));
+        let whom = bound.entity.as_ref().map(|entity| format!(" on {}", entity.label())).unwrap_or_default();
+        let by = format!(" by `{}`", bound.instance);
+        let lease = bound.lease_ms.map(|ms| format!(", for {}", duration_text(ms))).unwrap_or_default();
+        let reverts = bound.reverts.as_ref().map(|of| format!(", restores {}", of.effect)).unwrap_or_default();
+        let text = format!("{}{whom}{by}{lease}{reverts}  {}", bound.spec.name, bound.effect);
+        self.of_effect(at, bound.effect, "effect", &text, Tone::Strong);
+    }
+
+    fn intended(&mut self, at: Time, intent: &Intent) {
+        let key: String = intent.key.chars().take(KEY_CHARS).collect();
+        let undo = match &intent.undo {
+            Some(undo) => format!("undone by {}", undo.action),
+            None => "nothing to undo".to_owned(),
+        };
+        let until = intent.until.map(|until| format!(", lease until {until}")).unwrap_or_default();
+        let text = format!("attempt {}, key {key}…, {undo}{until}", intent.attempt);
+        self.of_effect(at, intent.effect, "intent", &text, Tone::Plain);
+    }
+
+    fn ended(&mut self, at: Time, effect: EffectId, attempt: u32, outcome: &Outcome, ms: u64) {
+        let took = if ms == 0 { String::new() } else { format!(" in {}", duration_text(ms)) };
+        let (word, text, tone) = match outcome {
+            Outcome::Done { how, .. } => ("done", format!("{}{took}", how_text(*how)), Tone::Good),
+            Outcome::NotDone { fault, .. } if attempt == 0 => {
+                ("refused", format!("{}; nothing was sent", fault_text(fault)), Tone::Careful)
+            }
+            Outcome::NotDone { fault, retry } => {
+                ("not done", format!("{}{took}{}", fault_text(fault), retry_text(*retry)), Tone::Careful)
+            }
+            Outcome::Unknown { fault } => (
+                "UNKNOWN",
+                format!("{}{took}; it may have happened, so it is looked for and not repeated", fault_text(fault)),
+                Tone::Loud,
+            ),
+        };
+        self.of_effect(at, effect, word, &text, tone);
+    }
+
+    fn verified(&mut self, at: Time, effect: EffectId, word: Verification, reading: Option<&Reading>) {
+        let read = reading.map(|reading| format!("reads `{}`", reading.state));
+        let read = read.unwrap_or_else(|| "could not be read".to_owned());
+        let (text, tone) = match word {
+            Verification::Yes => (format!("in force: {read}"), Tone::Good),
+            Verification::Pending => (format!("not yet in force: {read}"), Tone::Careful),
+            Verification::NotInForce => (format!("REQUESTED, NOT IN FORCE: {read}"), Tone::Loud),
+            Verification::Unverifiable => ("nobody can look whether it is in force".to_owned(), Tone::Careful),
+            Verification::Contradicted => (format!("CONTRADICTED: the vendor said yes, but it {read}"), Tone::Loud),
+        };
+        self.of_effect(at, effect, "verified", &text, tone);
+    }
+}
+
+fn tone_of(end: End) -> Tone {
+    match end {
+        End::Succeeded => Tone::Good,
+        End::RolledBack | End::Cancelled => Tone::Careful,
+        End::Kept | End::InDoubt => Tone::Loud,
+    }
+}
+
+fn how_text(how: Done) -> &'static str {
+    match how {
+        Done::Acted => "the vendor said yes",
+        Done::AlreadySo => "it was so before, nothing was sent",
+        Done::Observed => "the answer was lost, looking showed that it is so",
+        Done::StillHeld => "our share of the hold is gone; others still hold it, nothing was sent",
+        Done::NothingToRestore => "there was nothing to restore, nothing was sent",
+    }
+}
+
+fn cause_text(cause: &Cause) -> String {
+    match cause {
+        Cause::Trigger { trigger, finding, alert } => format!("trigger `{trigger}` fits {finding} of {alert}"),
+        other => other.line(),
+    }
+}
+
+fn fault_text(fault: &Fault) -> String {
+    format!("{}: {}", fault.code, fault.message)
+}
+
+fn retry_text(retry: Retry) -> String {
+    match retry {
+        Retry::Never => String::new(),
+        Retry::Backoff => "; tried again after a pause".to_owned(),
+        Retry::AfterMs(ms) => format!("; tried again after {}", duration_text(ms)),
+    }
+}
+
+fn place(line: u32) -> String {
+    format!("line {line}")
+}
+
+/// The path of an address, without its host; the peer is shown beside it.
+fn path(url: &str) -> &str {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    rest.find('/').and_then(|slash| rest.get(slash..)).unwrap_or("/")
+}
+
+fn args_text(args: &[Value]) -> String {
+    let args: Vec<String> = args.iter().map(argument).collect();
+    if args.is_empty() { String::new() } else { format!(" {}", args.join(", ")) }
+}
+
+/// An entity as its label, everything else as JSON.
+fn argument(value: &Value) -> String {
+    match (value.get("type").and_then(Value::as_str), value.get("name").and_then(Value::as_str)) {
+        (Some(kind), Some(name)) => format!("{} {name}", kind.replace('_', " ")),
+        _ => json_text(value),
+    }
+}
+
+/// A receipt by what matters of it, everything else as JSON.
+fn receipt(value: &Value) -> String {
+    match (value.get("effect"), value.get("verified").and_then(Value::as_str)) {
+        (Some(_), Some(verified)) => {
+            let how = value.get("how").and_then(Value::as_str).unwrap_or("done").replace('_', " ");
+            format!("{how}, verified: {verified}")
+        }
+        _ => json_text(value),
+    }
+}
+
+fn plain_text(value: &Value) -> String {
+    value.as_str().map_or_else(|| json_text(value), str::to_owned)
+}
+
+fn fields(value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::Object(map) if map.is_empty() => String::new(),
+        other => format!(" {}", json_text(other)),
+    }
+}
+
+fn json_text(value: &Value) -> String {
+    short(&value.to_string(), VALUE_CHARS_MAX)
+}
+
+/// Time since the beginning, at most nine characters: `+0.123s`, `+12m 05s`, `+3h 05m`, `+2d 03h`.
+fn since(ms: u64) -> String {
+    let s = ms / 1_000;
+    match s {
+        0..=59 => format!("+{s}.{:03}s", ms % 1_000),
+        60..=3_599 => format!("+{}m {:02}s", s / 60, s % 60),
+        3_600..=86_399 => format!("+{}h {:02}m", s / 3_600, s % 3_600 / 60),
+        _ => format!("+{}d {:02}h", s / 86_400, s % 86_400 / 3_600),
+    }
+}

@@ -1,0 +1,15 @@
+//! The API of people and of the command line: JSON in and out, every action with the name of who took it and a
+//! reason. Each file is one noun; none of them decides what a run does.
+
+mod alerts;
+mod contained;
+mod halt;
+mod playbooks;
+mod routes;
+mod runs;
+mod start;
+mod status;
+mod tokens;
+mod undo;
+
+pub(super) use routes::routes;

@@ -1,0 +1,60 @@
+//! The paths below `/api`, all behind a token.
+
+use axum::Router;
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use axum::routing::{get, post};
+
+use super::{alerts, contained, halt, playbooks, runs, start, status, tokens, undo};
+use crate::server::auth::Who;
+use crate::server::error::ApiError;
+use crate::server::services::Shared;
+
+/// Every path; who adds it here has it guarded.
+pub(in crate::server) fn routes() -> Router<Shared> {
+    Router::new()
+        .route("/alerts", get(alerts::list))
+        .route("/alerts/{id}", get(alerts::show))
+        .route("/alerts/{id}/reprocess", post(alerts::reprocess))
+        .route("/runs", get(runs::list).post(start::by_hand))
+        .route("/runs/{id}", get(runs::show))
+        .route("/runs/{id}/undo", post(undo::run))
+        .route("/effects/{id}/undo", post(undo::effect))
+        .route("/act", post(start::act))
+        .route("/contained", get(contained::list))
+        .route("/release", post(contained::release))
+        .route("/halt", get(halt::show).post(halt::halt))
+        .route("/resume", post(halt::resume))
+        .route("/tokens", get(tokens::list).post(tokens::create))
+        .route("/playbooks", get(playbooks::list))
+        .route("/status", get(status::show))
+}
+
+/// Taken only where the guard has put it: a path outside the guard answers 500, never as nobody.
+impl<S: Send + Sync> FromRequestParts<S> for Who {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Who, ApiError> {
+        let who = parts.extensions.get::<Who>().cloned();
+        who.ok_or_else(|| ApiError::defect("a path of the API is not guarded"))
+    }
+}
+
+/// The query string, with unknown names refused.
+pub(super) struct Ask<T>(pub(super) T);
+
+impl<T: serde::de::DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Ask<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Ask<T>, ApiError> {
+        match axum::extract::Query::<T>::from_request_parts(parts, state).await {
+            Ok(query) => Ok(Ask(query.0)),
+            Err(error) => Err(ApiError::bad(error.body_text(), "see the API's documentation for what this path takes")),
+        }
+    }
+}
+
+/// An id in a path.
+pub(super) fn id<T: std::str::FromStr<Err = crate::id::NotAnId>>(text: &str) -> Result<T, ApiError> {
+    text.parse().map_err(|error: crate::id::NotAnId| ApiError::bad(error.to_string(), "check the id"))
+}

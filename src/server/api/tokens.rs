@@ -1,0 +1,71 @@
+//! Principals: listed by name, made with a token that is shown once.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Time;
+use crate::server::auth::{Who, make, principal_name};
+use crate::server::body::Asked;
+use crate::server::error::ApiError;
+use crate::server::services::Shared;
+
+#[derive(Serialize)]
+pub(super) struct List {
+    tokens: Vec<Named>,
+}
+
+/// Never its digest: whoever can read it could try tokens against it.
+#[derive(Serialize)]
+struct Named {
+    name: String,
+    created_at: Time,
+    created_by: String,
+}
+
+pub(super) async fn list(State(shared): State<Shared>) -> Result<Json<List>, ApiError> {
+    let principals = shared.store().principals().await?.into_iter();
+    let tokens = principals.map(|principal| Named {
+        name: principal.name,
+        created_at: principal.created_at,
+        created_by: principal.created_by,
+    });
+    Ok(Json(List { tokens: tokens.collect() }))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Create {
+    name: String,
+    /// True to take the old token of that name out of use.
+    #[serde(default)]
+    replace: bool,
+}
+
+#[derive(Serialize)]
+pub(super) struct Created {
+    name: String,
+    token: String,
+}
+
+pub(super) async fn create(
+    State(shared): State<Shared>,
+    who: Who,
+    Asked(asked): Asked<Create>,
+) -> Result<(StatusCode, Json<Created>), ApiError> {
+    let name = principal_name(&asked.name)?;
+    let _making = shared.principals.making.lock().await;
+    let store = shared.store().as_ref();
+    if !asked.replace && store.principals().await?.iter().any(|principal| principal.name == name) {
+        return Err(ApiError::conflict(
+            "name-taken",
+            format!("there is a token for `{name}` already"),
+            "choose another name, or say `\"replace\": true` to take the old token out of use",
+        ));
+    }
+    let token = make(store, shared.handle.context().clock.as_ref(), &name, &who.0).await?;
+    shared.principals.forget();
+    tracing::info!(principal = who.0, name, replace = asked.replace, "a token was made");
+    Ok((StatusCode::CREATED, Json(Created { name, token })))
+}

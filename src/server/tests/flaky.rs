@@ -1,0 +1,110 @@
+//! A store that can be told to say no to one operation; everything else is the memory store's.
+
+use std::sync::{Mutex, PoisonError};
+
+use async_trait::async_trait;
+
+use crate::action::{Hold, Verification};
+use crate::clock::Time;
+use crate::digest::Digest;
+use crate::guardrail::Halt;
+use crate::id::{AlertId, EffectId, Partition, RunId};
+use crate::journal::{ChainId, Entry};
+use crate::secret::Handle;
+use crate::store::memory::MemoryStore;
+use crate::store::{
+    Accepted, Alert, AlertRow, Alerts, Appended, Claim, Claimed, Control, Counts, Created, Disposition, DueHolder,
+    Error, Feed, FeedItem, HoldEnd, Locked, NewAlert, NewHold, NewRun, Principal, Result, RunQuery, RunRow, RunUpdate,
+    Runs, Switches, Targets, Took,
+};
+
+#[derive(Default)]
+pub struct Flaky {
+    pub inner: MemoryStore,
+    says_no: Mutex<Option<(&'static str, Error)>>,
+}
+
+impl Flaky {
+    /// From now on `operation` answers `error`.
+    pub fn refuse(&self, operation: &'static str, error: Error) {
+        *self.says_no.lock().unwrap() = Some((operation, error));
+    }
+
+    pub fn recover(&self) {
+        *self.says_no.lock().unwrap() = None;
+    }
+
+    fn check(&self, operation: &str) -> Result<()> {
+        match &*self.says_no.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some((refused, error)) if *refused == operation => Err(error.clone()),
+            _ => Ok(()),
+        }
+    }
+}
+
+macro_rules! pass_on {
+    ($trait:ident { $(fn $name:ident($($arg:ident: $ty:ty),*) -> $out:ty;)* }) => {
+        #[async_trait]
+        impl $trait for Flaky {
+            $(async fn $name(&self, $($arg: $ty),*) -> Result<$out> {
+                self.check(stringify!($name))?;
+                self.inner.$name($($arg),*).await
+            })*
+        }
+    };
+}
+
+pass_on!(Alerts {
+    fn accept(partition: Partition, alert: NewAlert) -> Accepted;
+    fn unprocessed(partition: Partition, limit: usize) -> Vec<AlertId>;
+    fn alert(partition: Partition, id: AlertId) -> Option<Alert>;
+    fn dispose(partition: Partition, id: AlertId, expected_len: u64, entries: Vec<Entry>, disposition: Disposition) -> ();
+    fn alerts(partition: Partition, before: Option<Time>, disposition: Option<Disposition>, limit: usize) -> Vec<AlertRow>;
+    fn claim_once(partition: Partition, key: Digest, owner: &str, now: Time, until: Time) -> Claimed;
+});
+
+pass_on!(Runs {
+    fn create_run(partition: Partition, run: NewRun) -> Created;
+    fn claim_due(partition: Partition, worker: &str, now: Time, until: Time, limit: usize) -> Vec<Claim>;
+    fn claim_run(partition: Partition, id: RunId, worker: &str, now: Time, until: Time) -> Option<Claim>;
+    fn renew(partition: Partition, claim: &Claim, until: Time) -> ();
+    fn append(partition: Partition, claim: &Claim, expected_len: u64, now: Time, entries: Vec<Entry>, update: RunUpdate) -> Appended;
+    fn wake(partition: Partition, id: RunId, at: Time) -> ();
+    fn release_worker(partition: Partition, worker: &str) -> ();
+    fn journal(partition: Partition, chain: ChainId, from: u64) -> Vec<Entry>;
+    fn run(partition: Partition, id: RunId) -> Option<RunRow>;
+    fn runs(partition: Partition, query: &RunQuery) -> Vec<RunRow>;
+    fn next_wake(partition: Partition) -> Option<Time>;
+});
+
+pass_on!(Targets {
+    fn lock(partition: Partition, target: &str, effect: EffectId, run: RunId, now: Time) -> Locked;
+    fn unlock(partition: Partition, target: &str, effect: EffectId) -> ();
+    fn hold_take(partition: Partition, hold: NewHold) -> Took;
+    fn hold_end(partition: Partition, target: &str, facet: &str, effect: EffectId) -> HoldEnd;
+    fn hold_drop(partition: Partition, target: &str, facet: &str, effect: EffectId) -> ();
+    fn hold_until(partition: Partition, target: &str, facet: &str, effect: EffectId, until: Option<Time>, tries: u32) -> ();
+    fn hold_seen(partition: Partition, target: &str, facet: &str, effect: EffectId, seen: Verification) -> ();
+    fn holds(partition: Partition) -> Vec<Hold>;
+    fn due_holders(partition: Partition, now: Time, limit: usize) -> Vec<DueHolder>;
+    fn next_lease_end(partition: Partition) -> Option<Time>;
+});
+
+pass_on!(Control {
+    fn switches() -> Switches;
+    fn set_halt(halt: Option<Halt>) -> ();
+    fn put_principal(principal: Principal) -> ();
+    fn principals() -> Vec<Principal>;
+    fn put_bundle(digest: Digest, bytes: Vec<u8>) -> ();
+    fn bundle(digest: Digest) -> Option<Vec<u8>>;
+    fn put_secret(handle: &Handle, sealed: Vec<u8>) -> ();
+    fn secret(handle: &Handle) -> Option<Vec<u8>>;
+});
+
+pass_on!(Feed {
+    fn feed(partition: Partition, after: u64, limit: usize) -> Vec<FeedItem>;
+    fn cursor(partition: Partition, follower: &str) -> u64;
+    fn set_cursor(partition: Partition, follower: &str, position: u64) -> ();
+    fn counts(partition: Partition, now: Time) -> Counts;
+    fn ready() -> ();
+});

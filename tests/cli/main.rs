@@ -1,0 +1,221 @@
+//! Transcripts of the program: what is typed, what comes out, with which exit code. Offline commands only; the
+//! program itself is run, as a person would.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+mod client;
+
+/// Runs `cordon` in `dir` with an environment of its own.
+fn cordon(dir: &Path, args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_cordon"))
+        .args(args)
+        .current_dir(dir)
+        .env_clear()
+        .env("PATH", "/usr/bin:/bin")
+        .output()
+        .unwrap()
+}
+
+/// The transcript of one command.
+fn transcript(dir: &Path, args: &[&str]) -> String {
+    let output = cordon(dir, args);
+    let code = output.status.code().unwrap();
+    let stdout = String::from_utf8(output.stdout).unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    let mut text = format!("$ cordon {}\n{stdout}", args.join(" "));
+    if !stderr.is_empty() {
+        text.push_str(&format!("--- stderr\n{stderr}"));
+    }
+    text.push_str(&format!("--- exit {code}"));
+    text
+}
+
+fn data() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data")
+}
+
+#[test]
+fn init_writes_a_folder_that_checks_and_never_overwrites() {
+    let dir = tempfile::tempdir().unwrap();
+    let first = transcript(dir.path(), &["init"]);
+    let secret = std::fs::read_to_string(dir.path().join("secrets/example-webhook")).unwrap();
+    std::fs::write(dir.path().join(".gitignore"), "mine\n").unwrap();
+    let again = transcript(dir.path(), &["init"]);
+    let check = cordon(dir.path(), &["check"]);
+    assert!(
+        check.status.success(),
+        "{}",
+        String::from_utf8_lossy(&check.stderr)
+    );
+    assert_eq!(
+        std::fs::read_to_string(dir.path().join(".gitignore")).unwrap(),
+        "mine\n"
+    );
+    assert_eq!(
+        std::fs::read_to_string(dir.path().join("secrets/example-webhook")).unwrap(),
+        secret
+    );
+    assert!(secret.starts_with("whsec_"));
+    insta::assert_snapshot!(format!("{first}\n{again}"));
+}
+
+#[cfg(unix)]
+#[test]
+fn the_secret_of_init_is_for_its_owner_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::tempdir().unwrap();
+    assert!(cordon(dir.path(), &["init", "new"]).status.success());
+    let mode = std::fs::metadata(dir.path().join("new/secrets/example-webhook"))
+        .unwrap()
+        .permissions()
+        .mode();
+    assert_eq!(mode & 0o777, 0o600);
+}
+
+#[test]
+fn check_names_everything_that_is_wrong_at_once() {
+    insta::assert_snapshot!(transcript(&data().join("broken/folder"), &["check"]));
+}
+
+#[test]
+fn check_as_json_has_codes_and_places() {
+    let output = cordon(&data().join("broken/folder"), &["check", "--json"]);
+    assert_eq!(output.status.code(), Some(5));
+    let answer: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let found = answer["diagnostics"].as_array().unwrap();
+    for code in ["C003", "C015", "K005", "K006"] {
+        assert!(
+            found
+                .iter()
+                .any(|one| one["code"] == code && one["line"].as_u64() > Some(0)),
+            "{code}: {answer}"
+        );
+    }
+}
+
+#[test]
+fn check_of_good_content_is_content() {
+    insta::assert_snapshot!(transcript(&data().join("folder"), &["check"]));
+}
+
+#[test]
+fn normalise_prints_findings() {
+    let alert = data().join("alerts/splunk/notable.json");
+    let output = cordon(
+        &data().join("folder"),
+        &["normalise", "siem", alert.to_str().unwrap()],
+    );
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let found: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(found[0]["source"], "siem");
+    assert!(!found[0]["entities"].as_array().unwrap().is_empty());
+}
+
+#[test]
+fn normalise_of_a_control_message_prints_an_empty_list() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("ping.json"), r#"{"type":"ping"}"#).unwrap();
+    std::fs::write(dir.path().join("torn.json"), r#"{"title":"#).unwrap();
+    let all = [
+        transcript(dir.path(), &["normalise", "generic", "ping.json"]),
+        transcript(dir.path(), &["normalise", "generic", "torn.json"]),
+        transcript(dir.path(), &["normalise", "generik", "ping.json"]),
+        transcript(dir.path(), &["normalise", "generic", "gone.json"]),
+    ];
+    insta::assert_snapshot!(all.join("\n\n"));
+}
+
+#[test]
+fn match_says_which_triggers_and_why_not() {
+    let dir = data().join("folder");
+    insta::assert_snapshot!(transcript(&dir, &["match", "../alerts/cordon/finding.json"]));
+    let output = cordon(&dir, &["match", "../alerts/cordon/finding.json", "--json"]);
+    let answer: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(answer[0]["triggers"][0]["matched"], true);
+    assert_eq!(answer[0]["triggers"][1]["matched"], false);
+}
+
+#[test]
+fn explain_knows_its_codes() {
+    let dir = tempfile::tempdir().unwrap();
+    let all = [
+        transcript(dir.path(), &["explain", "k007"]),
+        transcript(dir.path(), &["explain", "K077"]),
+    ];
+    insta::assert_snapshot!(all.join("\n\n"));
+    let list = cordon(dir.path(), &["explain"]);
+    let list = String::from_utf8(list.stdout).unwrap();
+    assert!(
+        list.contains("T003  the same key twice\n") && list.contains("K001  "),
+        "{list}"
+    );
+}
+
+#[test]
+fn connectors_lists_actions_with_their_permissions() {
+    let dir = tempfile::tempdir().unwrap();
+    insta::assert_snapshot!(transcript(dir.path(), &["connectors"]));
+    let output = cordon(dir.path(), &["connectors", "--json"]);
+    let list: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let names: Vec<&str> = list
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| one["name"].as_str().unwrap())
+        .collect();
+    for name in ["crowdstrike", "generic", "splunk"] {
+        assert!(names.contains(&name), "{names:?}");
+    }
+}
+
+#[test]
+fn help_reads_well() {
+    let dir = tempfile::tempdir().unwrap();
+    let all = [
+        transcript(dir.path(), &["--help"]),
+        transcript(dir.path(), &["act", "--help"]),
+    ];
+    insta::assert_snapshot!(all.join("\n\n"));
+}
+
+#[test]
+fn mistakes_on_the_command_line_are_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let all = [
+        transcript(
+            dir.path(),
+            &[
+                "act",
+                "endpoint::isolate",
+                "--target",
+                "hots:web-07",
+                "--reason",
+                "x",
+            ],
+        ),
+        transcript(
+            dir.path(),
+            &[
+                "act",
+                "endpoint::isolate",
+                "--target",
+                "host:web-07",
+                "--lease",
+                "4",
+                "--reason",
+                "x",
+            ],
+        ),
+        transcript(dir.path(), &["serve", "--store", "redis://10.0.0.5"]),
+        transcript(dir.path(), &["run", "p", "--finding", "f.json", "--input", "a=b"]),
+        transcript(dir.path(), &["show", "run/../x"]),
+        transcript(dir.path(), &["runs", "--url", "ftp://x"]),
+        transcript(dir.path(), &["range", "--listen", "0.0.0.0:0"]),
+    ];
+    insta::assert_snapshot!(all.join("\n\n"));
+}

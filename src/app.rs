@@ -61,10 +61,20 @@ pub struct Node {
 impl Node {
     /// Starts working. Runs and alerts left by an earlier process are taken up.
     pub async fn start(parts: Parts) -> anyhow::Result<Node> {
-        let Parts { store, clock, key, connectors, instances, policy, profiles, content } = parts;
+        let Parts {
+            store,
+            clock,
+            key,
+            connectors,
+            instances,
+            policy,
+            profiles,
+            content,
+        } = parts;
         let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let evaluators = Arc::new(Evaluators::start(threads).context("failed to start evaluation threads")?);
-        let invoker = Invoker::new(evaluators.clone(), clock.clone()).context("failed to set up the HTTP client")?;
+        let invoker =
+            Invoker::new(evaluators.clone(), clock.clone()).context("failed to set up the HTTP client")?;
         let (halt, switch) = watch::channel(look_at_switch(&*store).await);
         let context = Arc::new(run::Context::new(
             store.clone(),
@@ -91,7 +101,15 @@ impl Node {
         tasks.spawn(pipeline.clone().work(kept, stop.clone()));
         tasks.spawn(watch_switch(store.clone(), halt.clone(), stop.clone()));
         tasks.spawn(notify::follow(store, Arc::new(LogChannel), stop.clone()));
-        Ok(Node { handle, gate, pipeline, content, halt, stop, tasks })
+        Ok(Node {
+            handle,
+            gate,
+            pipeline,
+            content,
+            halt,
+            stop,
+            tasks,
+        })
     }
 
     /// Stops in an orderly way: nothing new is begun, effects under way are finished and recorded.
@@ -105,11 +123,19 @@ impl Node {
 fn worker_name() -> anyhow::Result<String> {
     let mut nonce = [0; 5];
     getrandom::fill(&mut nonce).context("failed to draw random bytes")?;
-    Ok(format!("{}-{}", std::process::id(), data_encoding::HEXLOWER.encode(&nonce)))
+    Ok(format!(
+        "{}-{}",
+        std::process::id(),
+        data_encoding::HEXLOWER.encode(&nonce)
+    ))
 }
 
 async fn look_at_switch(store: &dyn Store) -> HaltSwitch {
-    store.switches().await.map(|switches| switches.halt).map_err(|error| error.to_string())
+    store
+        .switches()
+        .await
+        .map(|switches| switches.halt)
+        .map_err(|error| error.to_string())
 }
 
 /// Keeps the switch up to date with the store, which another node may have written to.

@@ -24,7 +24,9 @@ impl Time {
 
     /// Reads RFC 3339 (`2026-11-23T16:45:46Z`, any offset, any number of fraction digits).
     pub fn parse(text: &str) -> Option<Time> {
-        text.parse::<jiff::Timestamp>().ok().map(|stamp| Time(stamp.as_millisecond()))
+        text.parse::<jiff::Timestamp>()
+            .ok()
+            .map(|stamp| Time(stamp.as_millisecond()))
     }
 }
 
@@ -72,7 +74,8 @@ impl SetClock {
 
     /// Moves the clock forward.
     pub fn advance_ms(&self, ms: u64) {
-        self.0.fetch_add(i64::try_from(ms).unwrap_or(i64::MAX), Ordering::SeqCst);
+        self.0
+            .fetch_add(i64::try_from(ms).unwrap_or(i64::MAX), Ordering::SeqCst);
     }
 }
 
@@ -133,7 +136,17 @@ mod tests {
         assert_eq!(duration_ms("90s"), Some(90_000));
         assert_eq!(duration_ms("4h"), Some(14_400_000));
         assert_eq!(duration_ms("250ms"), Some(250));
-        for wrong in ["", "4", "h", "-1h", "1.5h", "4 h", "4w", "99999999999999999999d", "999999999999999d"] {
+        for wrong in [
+            "",
+            "4",
+            "h",
+            "-1h",
+            "1.5h",
+            "4 h",
+            "4w",
+            "99999999999999999999d",
+            "999999999999999d",
+        ] {
             assert_eq!(duration_ms(wrong), None, "{wrong}");
         }
     }

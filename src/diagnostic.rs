@@ -115,7 +115,11 @@ impl Diagnostic {
 
     /// The diagnostic as a person reads it, with the line, a caret and the help. Colours only when asked.
     pub fn render(&self, colours: bool) -> String {
-        let renderer = if colours { Renderer::styled() } else { Renderer::plain() };
+        let renderer = if colours {
+            Renderer::styled()
+        } else {
+            Renderer::plain()
+        };
         let level = match self.severity {
             Severity::Error => Level::ERROR,
             Severity::Warning => Level::WARNING,
@@ -152,10 +156,21 @@ fn word_at(source: &str, line: usize, column: usize) -> Range<usize> {
     }
     let rest = source.get(start_of_line..).unwrap_or("");
     let text = rest.split('\n').next().unwrap_or("");
-    let offset = text.char_indices().nth(column.saturating_sub(1)).map_or(text.len(), |(n, _)| n);
+    let offset = text
+        .char_indices()
+        .nth(column.saturating_sub(1))
+        .map_or(text.len(), |(n, _)| n);
     let tail = text.get(offset..).unwrap_or("");
-    let word: usize = tail.chars().take_while(|c| c.is_alphanumeric() || *c == '_').map(char::len_utf8).sum();
-    let length = if word > 0 { word } else { tail.chars().next().map_or(0, char::len_utf8) };
+    let word: usize = tail
+        .chars()
+        .take_while(|c| c.is_alphanumeric() || *c == '_')
+        .map(char::len_utf8)
+        .sum();
+    let length = if word > 0 {
+        word
+    } else {
+        tail.chars().next().map_or(0, char::len_utf8)
+    };
     let start = start_of_line + offset;
     start..start + length
 }

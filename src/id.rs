@@ -168,7 +168,10 @@ mod tests {
     fn the_same_cause_makes_the_same_id() {
         assert_eq!(RunId::derive(&["a", "b"]), RunId::derive(&["a", "b"]));
         assert_ne!(RunId::derive(&["a", "b"]), RunId::derive(&["ab", ""]));
-        assert_ne!(RunId::derive(&["a"]).to_string().get(4..), AlertId::derive(&["a"]).to_string().get(6..));
+        assert_ne!(
+            RunId::derive(&["a"]).to_string().get(4..),
+            AlertId::derive(&["a"]).to_string().get(6..)
+        );
     }
 
     #[test]

@@ -71,10 +71,20 @@ impl SealingKey {
 
     /// Seals `plain` for `handle` with XChaCha20-Poly1305. `nonce` is random and used once; at 192 bits,
     /// random nonces do not collide. The handle is authenticated, so that sealed values cannot be swapped.
-    pub fn seal(&self, handle: &Handle, nonce: [u8; NONCE_BYTES], plain: &[u8]) -> Result<Vec<u8>, DoesNotOpen> {
+    pub fn seal(
+        &self,
+        handle: &Handle,
+        nonce: [u8; NONCE_BYTES],
+        plain: &[u8],
+    ) -> Result<Vec<u8>, DoesNotOpen> {
         let cipher = XChaCha20Poly1305::new(&self.0.into());
-        let payload = Payload { msg: plain, aad: handle.0.as_bytes() };
-        let sealed = cipher.encrypt(XNonce::from_slice(&nonce), payload).map_err(|_| DoesNotOpen)?;
+        let payload = Payload {
+            msg: plain,
+            aad: handle.0.as_bytes(),
+        };
+        let sealed = cipher
+            .encrypt(XNonce::from_slice(&nonce), payload)
+            .map_err(|_| DoesNotOpen)?;
         Ok([nonce.as_slice(), &sealed].concat())
     }
 
@@ -82,8 +92,13 @@ impl SealingKey {
     pub fn open(&self, handle: &Handle, sealed: &[u8]) -> Result<Vec<u8>, DoesNotOpen> {
         let (nonce, sealed) = sealed.split_at_checked(NONCE_BYTES).ok_or(DoesNotOpen)?;
         let cipher = XChaCha20Poly1305::new(&self.0.into());
-        let payload = Payload { msg: sealed, aad: handle.0.as_bytes() };
-        cipher.decrypt(XNonce::from_slice(nonce), payload).map_err(|_| DoesNotOpen)
+        let payload = Payload {
+            msg: sealed,
+            aad: handle.0.as_bytes(),
+        };
+        cipher
+            .decrypt(XNonce::from_slice(nonce), payload)
+            .map_err(|_| DoesNotOpen)
     }
 }
 

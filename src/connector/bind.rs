@@ -204,7 +204,9 @@ pub fn bind_at(
 ) -> Result<Bound, Fault> {
     let unbound = |message: String| Fault::new("unbound", message);
     let found = instances.named(instance).ok_or_else(|| {
-        unbound(format!("the connector instance `{instance}` is not configured here: add `[connectors.{instance}]`"))
+        unbound(format!(
+            "the connector instance `{instance}` is not configured here: add `[connectors.{instance}]`"
+        ))
     })?;
     match catalog.action(action) {
         Some((connector, spec)) if connector.manifest.name == found.connector => Ok(Bound {
@@ -212,7 +214,10 @@ pub fn bind_at(
             connector: connector.clone(),
             instance: found.clone(),
         }),
-        _ => Err(unbound(format!("`{}`, which `{instance}` uses, has no `{action}`", found.connector))),
+        _ => Err(unbound(format!(
+            "`{}`, which `{instance}` uses, has no `{action}`",
+            found.connector
+        ))),
     }
 }
 

@@ -46,8 +46,14 @@ pub enum Turned {
 }
 
 /// Headers that prove something or carry a secret; never kept.
-const NOT_KEPT: [&str; 6] =
-    ["authorization", "proxy-authorization", "cookie", "set-cookie", "x-api-key", "webhook-signature"];
+const NOT_KEPT: [&str; 6] = [
+    "authorization",
+    "proxy-authorization",
+    "cookie",
+    "set-cookie",
+    "x-api-key",
+    "webhook-signature",
+];
 
 /// The door.
 pub struct Gate {
@@ -66,7 +72,12 @@ impl Gate {
         profiles: Arc<Profiles>,
         kept: mpsc::Sender<AlertId>,
     ) -> Gate {
-        Gate { store, clock, profiles, kept }
+        Gate {
+            store,
+            clock,
+            profiles,
+            kept,
+        }
     }
 
     /// The sources.
@@ -76,16 +87,26 @@ impl Gate {
 
     /// Takes one delivery. `Ok` means that it survives any crash from here on.
     pub async fn receive(&self, source: &str, headers: &Headers, body: &[u8]) -> Result<Kept, Turned> {
-        let profile = self.profiles.get(source).ok_or_else(|| Turned::Unknown(source.to_owned()))?;
+        let profile = self
+            .profiles
+            .get(source)
+            .ok_or_else(|| Turned::Unknown(source.to_owned()))?;
         if body.len() > ALERT_BODY_BYTES_MAX {
             return Err(Turned::TooLarge);
         }
         let now = self.clock.now();
         let verified = verify(&profile.auth, headers, body, now)?;
         let digest = Digest::of(body);
-        let delivery = verified.delivery_id.clone().or_else(|| from_header(profile, headers));
+        let delivery = verified
+            .delivery_id
+            .clone()
+            .or_else(|| from_header(profile, headers));
         // The body counts as well: another body under a known delivery id is another alert, not a repeat.
-        let parts = [source.to_owned(), delivery.clone().unwrap_or_default(), digest.to_string()];
+        let parts = [
+            source.to_owned(),
+            delivery.clone().unwrap_or_default(),
+            digest.to_string(),
+        ];
         let alert = AlertId::derive(&parts);
         let event = Event::AlertAccepted {
             alert,
@@ -93,7 +114,11 @@ impl Gate {
             delivery: delivery.unwrap_or_else(|| digest.to_string()),
             body: digest,
             bytes: u64::try_from(body.len()).unwrap_or(u64::MAX),
-            proof: if verified.weak { format!("{} (weak)", verified.rule) } else { verified.rule.to_owned() },
+            proof: if verified.weak {
+                format!("{} (weak)", verified.rule)
+            } else {
+                verified.rule.to_owned()
+            },
         };
         let mut salt = [0; 16];
         getrandom::fill(&mut salt).map_err(|error| Turned::Defect(error.to_string()))?;

@@ -60,7 +60,12 @@ pub enum NotProcessed {
 impl Pipeline {
     /// A pipeline that starts runs with `handle`.
     pub fn new(handle: Handle, profiles: Arc<Profiles>, content: Arc<Content>) -> Pipeline {
-        Pipeline { handle, profiles, content, working: Mutex::new(HashSet::new()) }
+        Pipeline {
+            handle,
+            profiles,
+            content,
+            working: Mutex::new(HashSet::new()),
+        }
     }
 
     fn store(&self) -> &Arc<dyn Store> {
@@ -91,10 +96,17 @@ impl Pipeline {
     }
 
     async fn begin(self: &Arc<Self>, alert: AlertId, places: &Arc<Semaphore>, tasks: &mut JoinSet<()>) {
-        if !self.working.lock().unwrap_or_else(PoisonError::into_inner).insert(alert) {
+        if !self
+            .working
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(alert)
+        {
             return;
         }
-        let Ok(place) = places.clone().acquire_owned().await else { return };
+        let Ok(place) = places.clone().acquire_owned().await else {
+            return;
+        };
         let pipeline = self.clone();
         tasks.spawn(async move {
             if let Err(error) = pipeline.process(alert).await {
@@ -107,7 +119,9 @@ impl Pipeline {
 
     /// Processes one alert, if it is pending.
     pub async fn process(&self, id: AlertId) -> Result<(), NotProcessed> {
-        let Some(alert) = self.store().alert(id.partition(), id).await? else { return Ok(()) };
+        let Some(alert) = self.store().alert(id.partition(), id).await? else {
+            return Ok(());
+        };
         if alert.row.disposition != Disposition::Pending {
             return Ok(());
         }
@@ -124,9 +138,20 @@ impl Pipeline {
         self.dispose(&alert, event, disposition).await
     }
 
-    async fn understand(&self, profile: &Profile, alert: &Alert) -> Result<(Event, Disposition), NotProcessed> {
+    async fn understand(
+        &self,
+        profile: &Profile,
+        alert: &Alert,
+    ) -> Result<(Event, Disposition), NotProcessed> {
         let evaluators = &self.handle.context().evaluators;
-        let findings = read(evaluators, profile, &alert.headers, &alert.body, alert.row.received_at).await;
+        let findings = read(
+            evaluators,
+            profile,
+            &alert.headers,
+            &alert.body,
+            alert.row.received_at,
+        )
+        .await;
         let findings = match findings {
             Ok(findings) => findings,
             Err(NotRead::Unreadable(unreadable)) => {
@@ -143,7 +168,11 @@ impl Pipeline {
         let mut records = Vec::with_capacity(findings.len());
         for (place, finding) in findings.iter().enumerate() {
             let fate = self.decide(profile, alert.row.id, place, finding, weak).await?;
-            records.push(FindingRecord { finding: finding.id, title: finding.title.clone(), fate });
+            records.push(FindingRecord {
+                finding: finding.id,
+                title: finding.title.clone(),
+                fate,
+            });
         }
         Ok((Event::AlertSplit { findings: records }, Disposition::Split))
     }
@@ -166,9 +195,14 @@ impl Pipeline {
         let key = Digest::of_parts(&["finding", &finding.source, &finding.uid, activity]);
         let owner = format!("{alert} {place}");
         let until = now.plus_ms(profile.finding_window_ms);
-        let claimed = self.store().claim_once(Partition::of(&key), key, &owner, now, until).await?;
+        let claimed = self
+            .store()
+            .claim_once(Partition::of(&key), key, &owner, now, until)
+            .await?;
         if let Claimed::Lost { times, .. } = claimed {
-            return Ok(FindingFate::Duplicate { times: times.saturating_add(1) });
+            return Ok(FindingFate::Duplicate {
+                times: times.saturating_add(1),
+            });
         }
         let mut started = Vec::new();
         let mut suppressed = Vec::new();
@@ -188,8 +222,10 @@ impl Pipeline {
                 found.key.digest().to_string(),
             ]);
             let until = now.plus_ms(trigger.window_ms);
-            let claimed =
-                self.store().claim_once(Partition::of(&key), key, &run.to_string(), now, until).await?;
+            let claimed = self
+                .store()
+                .claim_once(Partition::of(&key), key, &run.to_string(), now, until)
+                .await?;
             if let Claimed::Lost { owner, .. } = claimed {
                 suppressed.extend(RunId::parse(&owner));
                 continue;
@@ -198,7 +234,11 @@ impl Pipeline {
                 let why = format!("the playbook `{}` of a trigger is gone", trigger.playbook);
                 return Err(NotProcessed::Interrupted(why));
             };
-            let cause = Cause::Trigger { trigger: trigger.title.clone(), finding: finding.id, alert };
+            let cause = Cause::Trigger {
+                trigger: trigger.title.clone(),
+                finding: finding.id,
+                alert,
+            };
             self.start(bundle, run, cause, finding, weak).await?;
             started.push(run);
         }
@@ -223,7 +263,12 @@ impl Pipeline {
         Ok(())
     }
 
-    async fn dispose(&self, alert: &Alert, event: Event, disposition: Disposition) -> Result<(), NotProcessed> {
+    async fn dispose(
+        &self,
+        alert: &Alert,
+        event: Event,
+        disposition: Disposition,
+    ) -> Result<(), NotProcessed> {
         let now = self.handle.context().clock.now();
         let chain = ChainId::Alert(alert.row.id);
         let mut salt = [0; 16];
@@ -231,7 +276,10 @@ impl Pipeline {
         let entry = seal(chain, &alert.row.last, alert.row.len, now, &event, salt)
             .map_err(|error| NotProcessed::Interrupted(error.to_string()))?;
         let partition = alert.row.id.partition();
-        let done = self.store().dispose(partition, alert.row.id, alert.row.len, vec![entry], disposition).await;
+        let done = self
+            .store()
+            .dispose(partition, alert.row.id, alert.row.len, vec![entry], disposition)
+            .await;
         match done {
             // Another worker was faster; every hop above was claimed, so both did the same.
             Ok(()) | Err(Error::Conflict { .. }) => Ok(()),
@@ -242,8 +290,12 @@ impl Pipeline {
     /// Makes a processed alert pending again, for a mapping or trigger that was mended. Runs it started are
     /// not started again.
     pub async fn reprocess(&self, id: AlertId, principal: &str) -> Result<bool, NotProcessed> {
-        let Some(alert) = self.store().alert(id.partition(), id).await? else { return Ok(false) };
-        let event = Event::AlertReopened { principal: principal.to_owned() };
+        let Some(alert) = self.store().alert(id.partition(), id).await? else {
+            return Ok(false);
+        };
+        let event = Event::AlertReopened {
+            principal: principal.to_owned(),
+        };
         self.dispose(&alert, event, Disposition::Pending).await?;
         self.process(id).await?;
         Ok(true)

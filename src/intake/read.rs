@@ -40,18 +40,24 @@ pub async fn read(
         Normaliser::Builtin => return Ok(builtin_findings(&profile.name, body, received)?),
         Normaliser::Script(program) => program,
     };
-    let headers: serde_json::Map<String, Value> =
-        headers.iter().map(|(name, value)| (name.clone(), Value::from(value.as_str()))).collect();
+    let headers: serde_json::Map<String, Value> = headers
+        .iter()
+        .map(|(name, value)| (name.clone(), Value::from(value.as_str())))
+        .collect();
     let mut findings = Vec::new();
     for alert in items(body)? {
         if is_control(&alert) {
             continue;
         }
         let drafts = drafts(evaluators, program, &alert, Value::Object(headers.clone())).await?;
-        let context = Context { received, alert: &alert };
+        let context = Context {
+            received,
+            alert: &alert,
+        };
         findings.extend(from_drafts(&profile.name, drafts, &context)?);
         if findings.len() > FINDINGS_PER_ALERT_MAX {
-            let reason = format!("it holds more than {FINDINGS_PER_ALERT_MAX} findings: send fewer at a time");
+            let reason =
+                format!("it holds more than {FINDINGS_PER_ALERT_MAX} findings: send fewer at a time");
             return Err(Unreadable::because(reason).into());
         }
     }
@@ -67,7 +73,10 @@ async fn drafts(
     let job = Job {
         program: program.clone(),
         vocabulary: no_words()?,
-        entry: Entry::Function { name: "normalise".into(), args: vec![alert.clone(), headers] },
+        entry: Entry::Function {
+            name: "normalise".into(),
+            args: vec![alert.clone(), headers],
+        },
         inputs: Arc::new(BTreeMap::new()),
         answers: Arc::default(),
         told: Arc::default(),
@@ -83,24 +92,41 @@ async fn drafts(
         }),
     );
     match answer.await {
-        Ok(Advance::Returned { value: Value::Array(drafts), .. }) => Ok(drafts),
+        Ok(Advance::Returned {
+            value: Value::Array(drafts),
+            ..
+        }) => Ok(drafts),
         Ok(Advance::Returned { value, .. }) => {
-            let kind = if value.is_object() { "a map" } else { "something else" };
-            let reason = format!("`normalise` of {} returned {kind} instead of a list of findings", program.name());
+            let kind = if value.is_object() {
+                "a map"
+            } else {
+                "something else"
+            };
+            let reason = format!(
+                "`normalise` of {} returned {kind} instead of a list of findings",
+                program.name()
+            );
             Err(Unreadable::because(reason).into())
         }
         Ok(Advance::Failed { error, .. }) => {
-            let place = error.at.map(|at| format!(" at line {}", at.line)).unwrap_or_default();
+            let place = error
+                .at
+                .map(|at| format!(" at line {}", at.line))
+                .unwrap_or_default();
             Err(Unreadable::because(format!("{}{place}: {}", program.name(), error.message)).into())
         }
-        Ok(Advance::Asks { .. } | Advance::Diverged { .. }) => {
-            Err(Unreadable::because(format!("{} asks for something, and nothing answers", program.name())).into())
-        }
+        Ok(Advance::Asks { .. } | Advance::Diverged { .. }) => Err(Unreadable::because(format!(
+            "{} asks for something, and nothing answers",
+            program.name()
+        ))
+        .into()),
         Ok(Advance::Interrupted { .. }) => Err(NotRead::Interrupted("the script was cut off")),
         Err(_) => Err(NotRead::Interrupted("an evaluation thread ended")),
     }
 }
 
 fn no_words() -> Result<Arc<Vocabulary>, Unreadable> {
-    Vocabulary::new([]).map(Arc::new).map_err(|error| Unreadable::because(error.to_string()))
+    Vocabulary::new([])
+        .map(Arc::new)
+        .map_err(|error| Unreadable::because(error.to_string()))
 }

@@ -57,7 +57,11 @@ pub async fn follow(store: Arc<dyn Store>, channel: Arc<dyn Channel>, stop: Arc<
 }
 
 /// Delivers what is new in one partition; answers how many entries were read.
-pub async fn follow_once(store: &dyn Store, channel: &dyn Channel, partition: Partition) -> Result<usize, Error> {
+pub async fn follow_once(
+    store: &dyn Store,
+    channel: &dyn Channel,
+    partition: Partition,
+) -> Result<usize, Error> {
     let after = store.cursor(partition, FOLLOWER).await?;
     let items = store.feed(partition, after, READ_MAX).await?;
     let mut reached = after;
@@ -70,7 +74,9 @@ pub async fn follow_once(store: &dyn Store, channel: &dyn Channel, partition: Pa
                 && let Err(why) = channel.deliver(&message).await
             {
                 store.set_cursor(partition, FOLLOWER, reached).await?;
-                return Err(Error::Unavailable { why: format!("a message was not delivered: {why}") });
+                return Err(Error::Unavailable {
+                    why: format!("a message was not delivered: {why}"),
+                });
             }
         }
         reached = item.position;

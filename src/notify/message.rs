@@ -38,12 +38,17 @@ const SUBJECT_CHARS_MAX: usize = 300;
 impl Message {
     /// The message in an entry, if it is one that tells somebody something. `run` gives the words around it.
     pub fn of(entry: &Entry, run: Option<&RunRow>) -> Option<Message> {
-        let ChainId::Run(id) = entry.chain else { return None };
+        let ChainId::Run(id) = entry.chain else {
+            return None;
+        };
         let (_, event) = entry.event().ok()?;
         let key = format!("{id}/{}", entry.seq);
         let about = run.map_or(String::new(), |row| format!("{} ({}): ", row.title, row.subject));
         let line = |text: &str| -> String {
-            text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(SUBJECT_CHARS_MAX).collect()
+            text.chars()
+                .map(|c| if c.is_control() { ' ' } else { c })
+                .take(SUBJECT_CHARS_MAX)
+                .collect()
         };
         match event {
             Event::Alarmed { code, message, .. } => Some(Message {
@@ -58,12 +63,25 @@ impl Message {
                 let whom = name.strip_prefix("notify::")?;
                 let (to, body) = match args.as_slice() {
                     [body] => (whom.to_owned(), body.clone()),
-                    [who, body] => (format!("{whom} {}", who.as_str().unwrap_or_default()), body.clone()),
+                    [who, body] => (
+                        format!("{whom} {}", who.as_str().unwrap_or_default()),
+                        body.clone(),
+                    ),
                     _ => (whom.to_owned(), Value::Null),
                 };
-                let subject = body.get("subject").and_then(Value::as_str).unwrap_or("(no subject)");
+                let subject = body
+                    .get("subject")
+                    .and_then(Value::as_str)
+                    .unwrap_or("(no subject)");
                 let subject = line(&format!("{about}{subject}"));
-                Some(Message { key, run: id, urgency: Urgency::Told, to, subject, body })
+                Some(Message {
+                    key,
+                    run: id,
+                    urgency: Urgency::Told,
+                    to,
+                    subject,
+                    body,
+                })
             }
             _ => None,
         }
@@ -91,16 +109,32 @@ mod tests {
     }
 
     fn told(name: &str, args: Vec<Value>) -> Event {
-        Event::StepTold { step: "0".parse().unwrap(), name: name.into(), args, digest: Digest::ZERO, line: 1 }
+        Event::StepTold {
+            step: "0".parse().unwrap(),
+            name: name.into(),
+            args,
+            digest: Digest::ZERO,
+            line: 1,
+        }
     }
 
     #[test]
     fn notifications_and_alarms_are_messages_and_notes_are_not() {
-        let alarm =
-            message(&Event::Alarmed { code: "contradicted".into(), message: "not in force".into(), effect: None });
+        let alarm = message(&Event::Alarmed {
+            code: "contradicted".into(),
+            message: "not in force".into(),
+            effect: None,
+        });
         let alarm = alarm.unwrap();
-        assert_eq!((alarm.urgency, alarm.subject.as_str()), (Urgency::Alarm, "not in force"));
-        let team = message(&told("notify::team", vec![json!("soc"), json!({"subject": "look"})])).unwrap();
+        assert_eq!(
+            (alarm.urgency, alarm.subject.as_str()),
+            (Urgency::Alarm, "not in force")
+        );
+        let team = message(&told(
+            "notify::team",
+            vec![json!("soc"), json!({"subject": "look"})],
+        ))
+        .unwrap();
         assert_eq!((team.to.as_str(), team.subject.as_str()), ("team soc", "look"));
         assert!(message(&told("note", vec![json!("n")])).is_none());
     }

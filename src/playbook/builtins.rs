@@ -38,10 +38,22 @@ fn bundle(id: &str, title: &str, name: &str, text: &str, connectors: &Catalog) -
 
 /// Restores what the effects in its input `effects` changed, last first.
 pub fn revert(connectors: &Catalog) -> Bundle {
-    bundle("cordon/revert", "Restore the prior state", "cordon/revert.rhai", REVERT, connectors)
+    bundle(
+        "cordon/revert",
+        "Restore the prior state",
+        "cordon/revert.rhai",
+        REVERT,
+        connectors,
+    )
 }
 
 /// Does the action in its inputs `action`, `target`, `options`.
 pub fn act(connectors: &Catalog) -> Bundle {
-    bundle("cordon/act", "One action by hand", "cordon/act.rhai", ACT, connectors)
+    bundle(
+        "cordon/act",
+        "One action by hand",
+        "cordon/act.rhai",
+        ACT,
+        connectors,
+    )
 }

@@ -48,6 +48,12 @@ struct Written {
     connectors: BTreeMap<String, BTreeMap<String, String>>,
 }
 
+/// The one part every format has; read first, so that a newer bundle is told from a broken one.
+#[derive(Deserialize)]
+struct Head {
+    format: u32,
+}
+
 /// The format of bundles this program writes.
 const FORMAT: u32 = 1;
 
@@ -75,7 +81,9 @@ impl Bundle {
         let scripts = |files: &BTreeMap<String, String>| {
             files
                 .iter()
-                .filter(|(name, _)| !name.contains('/') && (name.ends_with(".toml") || name.ends_with(".rhai")))
+                .filter(|(name, _)| {
+                    !name.contains('/') && (name.ends_with(".toml") || name.ends_with(".rhai"))
+                })
                 .map(|(name, text)| (name.clone(), text.clone()))
                 .collect()
         };
@@ -135,12 +143,17 @@ pub enum NotABundle {
 
 impl Loaded {
     /// Opens a stored bundle.
+    ///
+    /// # Errors
+    ///
+    /// The bytes are no bundle, or one that this program cannot run; nothing of it was started.
     pub fn open(bytes: &[u8]) -> Result<Loaded, NotABundle> {
-        let written: Written =
-            serde_json::from_slice(bytes).map_err(|error| NotABundle::Unreadable(error.to_string()))?;
-        if written.format > FORMAT {
-            return Err(NotABundle::Newer(written.format));
+        let unreadable = |error: serde_json::Error| NotABundle::Unreadable(error.to_string());
+        let head: Head = serde_json::from_slice(bytes).map_err(unreadable)?;
+        if head.format > FORMAT {
+            return Err(NotABundle::Newer(head.format));
         }
+        let written: Written = serde_json::from_slice(bytes).map_err(unreadable)?;
         let refused = |mistakes: Vec<Diagnostic>| {
             let texts: Vec<String> = mistakes.iter().map(|mistake| mistake.message.clone()).collect();
             NotABundle::Refused(texts.join("; "))
@@ -151,7 +164,12 @@ impl Loaded {
         }
         let connectors = Catalog::of(connectors);
         let own_kind = written.kind == PlaybookKind::Internal;
-        let vocabulary = vocabulary(&connectors, own_kind).map_err(|error| NotABundle::Refused(error.to_string()))?;
-        Ok(Loaded { program: Program::new(written.script_name, written.script), vocabulary, connectors })
+        let vocabulary =
+            vocabulary(&connectors, own_kind).map_err(|error| NotABundle::Refused(error.to_string()))?;
+        Ok(Loaded {
+            program: Program::new(written.script_name, written.script),
+            vocabulary,
+            connectors,
+        })
     }
 }

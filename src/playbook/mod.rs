@@ -1,10 +1,27 @@
 //! Playbooks: folders of a manifest, a trigger and a script, checked before they can run, and stored whole by
-//! digest when a run starts. Knows nothing of runs.
+//! digest when a run starts. `folder` finds them, `manifest` reads what they say of themselves, `check` holds
+//! them against the actions there are, `catalog` keeps what passed, `bundle` is what a run is made of. Knows
+//! nothing of runs.
 
 mod builtins;
 mod bundle;
+mod calls;
+mod capability;
+mod catalog;
+mod check;
+mod fields;
+mod folder;
+mod manifest;
+mod target;
+mod text;
 mod words;
 
 pub use builtins::{act, revert};
 pub use bundle::{Bundle, Loaded, NotABundle, Parts};
+pub use catalog::{Catalog, Playbook};
+pub use check::check;
+pub use manifest::Manifest;
 pub use words::vocabulary;
+
+#[cfg(test)]
+mod tests;

@@ -9,10 +9,26 @@ use crate::script::{NotAWord, Vocabulary, Word};
 fn own() -> [Word; 5] {
     [
         Word::tell("note", 1..=1, "note(TEXT): writes a line into the run's timeline"),
-        Word::ask("wait", 1..=1, "wait(\"10m\"): goes on after that time; the run sleeps in the store meanwhile"),
-        Word::tell("notify::oncall", 1..=1, "notify::oncall(#{ subject, severity, ... }): tells whoever is on call"),
-        Word::tell("notify::team", 2..=2, "notify::team(NAME, #{ subject, ... }): tells a team's channel"),
-        Word::tell("notify::person", 2..=2, "notify::person(NAME, #{ subject, ... }): tells one person"),
+        Word::ask(
+            "wait",
+            1..=1,
+            "wait(\"10m\"): goes on after that time; the run sleeps in the store meanwhile",
+        ),
+        Word::tell(
+            "notify::oncall",
+            1..=1,
+            "notify::oncall(#{ subject, severity, ... }): tells whoever is on call",
+        ),
+        Word::tell(
+            "notify::team",
+            2..=2,
+            "notify::team(NAME, #{ subject, ... }): tells a team's channel",
+        ),
+        Word::tell(
+            "notify::person",
+            2..=2,
+            "notify::person(NAME, #{ subject, ... }): tells one person",
+        ),
     ]
 }
 

@@ -35,14 +35,19 @@ pub async fn bind(
     state: &RunState,
     step: &StepId,
 ) -> Result<Vec<Event>, crate::store::Error> {
-    let Some(asked) = state.steps.get(step) else { return Ok(Vec::new()) };
+    let Some(asked) = state.steps.get(step) else {
+        return Ok(Vec::new());
+    };
     let bound = if asked.name == UNDO {
         bind_undo(context, loaded, state.header.run, step, asked).await?
     } else {
         bind_action(context, loaded, state.header.run, step, asked)
     };
     Ok(bound.unwrap_or_else(|fault| {
-        vec![Event::StepAnswered { step: step.clone(), result: Answered::Fault(fault) }]
+        vec![Event::StepAnswered {
+            step: step.clone(),
+            result: Answered::Fault(fault),
+        }]
     }))
 }
 
@@ -54,7 +59,9 @@ fn bind_action(
     asked: &Step,
 ) -> Result<Vec<Event>, Fault> {
     let wanted = wanted(asked)?;
-    let bindings = context.vendors.bind(loaded, &wanted.action, wanted.entity.as_ref())?;
+    let bindings = context
+        .vendors
+        .bind(loaded, &wanted.action, wanted.entity.as_ref())?;
     let mut events = Vec::new();
     for Binding { instance, spec } in bindings {
         check_args(&wanted, &spec)?;
@@ -83,8 +90,9 @@ fn wanted(asked: &Step) -> Result<Wanted, Fault> {
     } else {
         asked.name.as_str()
     };
-    let action: ActionName =
-        name.parse().map_err(|error| Fault::new("bad-argument", format!("{error}")))?;
+    let action: ActionName = name
+        .parse()
+        .map_err(|error| Fault::new("bad-argument", format!("{error}")))?;
     let rest: Vec<&Value> = args.collect();
     let (target, options) = match rest.as_slice() {
         [] => (None, None),
@@ -97,13 +105,19 @@ fn wanted(asked: &Step) -> Result<Wanted, Fault> {
         None | Some(Value::Null) => Map::new(),
         Some(Value::Object(map)) => map.clone(),
         Some(other) => {
-            let message = format!("the options of {action} are a map such as `#{{ lease: \"4h\" }}`, not `{other}`");
+            let message =
+                format!("the options of {action} are a map such as `#{{ lease: \"4h\" }}`, not `{other}`");
             return Err(Fault::new("bad-argument", message));
         }
     };
     let lease_ms = options.remove("lease").map(|value| lease(&value)).transpose()?;
     options.remove("reason");
-    Ok(Wanted { action, entity, args: options, lease_ms })
+    Ok(Wanted {
+        action,
+        entity,
+        args: options,
+        lease_ms,
+    })
 }
 
 fn looks_like_target(value: &Value) -> bool {
@@ -123,7 +137,11 @@ fn entity(value: &Value, action: &ActionName) -> Result<Entity, Fault> {
         Fault { code: "bad-target".into(), message, data: value }
     })?;
     if !entity.is_real() {
-        let message = format!("`{}` is a placeholder or not a {}", entity.name, entity.kind.word());
+        let message = format!(
+            "`{}` is a placeholder or not a {}",
+            entity.name,
+            entity.kind.word()
+        );
         return Err(Fault::new("bad-target", message));
     }
     Ok(entity)
@@ -146,11 +164,18 @@ fn check_args(wanted: &Wanted, spec: &crate::action::ActionSpec) -> Result<(), F
     match &wanted.entity {
         None if !spec.targets.is_empty() => {
             let kinds: Vec<&str> = spec.targets.iter().map(|kind| kind.word()).collect();
-            return Err(Fault::new("bad-target", format!("{name} needs a target: {}", kinds.join(" or "))));
+            return Err(Fault::new(
+                "bad-target",
+                format!("{name} needs a target: {}", kinds.join(" or ")),
+            ));
         }
         Some(entity) if !spec.targets.contains(&entity.kind) => {
             let kinds: Vec<&str> = spec.targets.iter().map(|kind| kind.word()).collect();
-            let message = format!("{name} takes {}, not a {}", kinds.join(" or "), entity.kind.word());
+            let message = format!(
+                "{name} takes {}, not a {}",
+                kinds.join(" or "),
+                entity.kind.word()
+            );
             return Err(Fault::new("bad-target", message));
         }
         _ => {}
@@ -160,12 +185,20 @@ fn check_args(wanted: &Wanted, spec: &crate::action::ActionSpec) -> Result<(), F
     }
     for given in wanted.args.keys() {
         if !spec.args.contains_key(given) {
-            let known = ["lease", "reason"].into_iter().chain(spec.args.keys().map(String::as_str));
-            let hint = nearest(given, known).map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+            let known = ["lease", "reason"]
+                .into_iter()
+                .chain(spec.args.keys().map(String::as_str));
+            let hint = nearest(given, known)
+                .map(|near| format!("; did you mean `{near}`?"))
+                .unwrap_or_default();
             return bad(format!("{} has no option `{given}`{hint}", spec.name));
         }
     }
-    match spec.args.iter().find(|(name, required)| **required && !wanted.args.contains_key(*name)) {
+    match spec
+        .args
+        .iter()
+        .find(|(name, required)| **required && !wanted.args.contains_key(*name))
+    {
         Some((missing, _)) => bad(format!("{} needs the option `{missing}`", spec.name)),
         None => Ok(()),
     }
@@ -179,12 +212,22 @@ async fn bind_undo(
     asked: &Step,
 ) -> Result<Result<Vec<Event>, Fault>, crate::store::Error> {
     let bad = |why: String| Ok(Err(Fault::new("bad-argument", why)));
-    let Some(of) = asked.args.first() else { return bad("nothing to undo was named".into()) };
-    let read = |name: &str| of.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let Some(of) = asked.args.first() else {
+        return bad("nothing to undo was named".into());
+    };
+    let read = |name: &str| {
+        of.get(name)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned()
+    };
     let (Ok(of_run), Ok(of_effect)) = (RunId::parse(&read("run")), EffectId::parse(&read("effect"))) else {
         return bad(format!("`{of}` names no effect of a run"));
     };
-    let entries = context.store.journal(of_run.partition(), ChainId::Run(of_run), 0).await?;
+    let entries = context
+        .store
+        .journal(of_run.partition(), ChainId::Run(of_run), 0)
+        .await?;
     let original = match RunState::fold(&entries) {
         Ok(original) => original,
         Err(error) => return bad(error.to_string()),
@@ -199,14 +242,24 @@ async fn bind_undo(
     };
     let Some(target) = effect.target.as_ref().filter(|_| !effect.attempts.is_empty()) else {
         let answer = Answered::Value(serde_json::json!({ "how": "nothing_was_done" }));
-        return Ok(Ok(vec![Event::StepAnswered { step: step.clone(), result: answer }]));
+        return Ok(Ok(vec![Event::StepAnswered {
+            step: step.clone(),
+            result: answer,
+        }]));
     };
-    let binding = match context.vendors.binding(loaded, &effect.bound.instance, &undo.action) {
+    let binding = match context
+        .vendors
+        .binding(loaded, &effect.bound.instance, &undo.action)
+    {
         Ok(binding) => binding,
         Err(fault) => return Ok(Err(fault)),
     };
     let id = effect_id(run, step, &effect.bound.instance);
-    let reverts = Reverts { run: of_run, effect: of_effect, left: left.clone() };
+    let reverts = Reverts {
+        run: of_run,
+        effect: of_effect,
+        left: left.clone(),
+    };
     Ok(Ok(vec![
         Event::EffectBound(Box::new(Bound {
             effect: id,
@@ -218,7 +271,11 @@ async fn bind_undo(
             lease_ms: None,
             reverts: Some(reverts),
         })),
-        Event::EffectResolved { effect: id, target: target.clone(), requests: Vec::new() },
+        Event::EffectResolved {
+            effect: id,
+            target: target.clone(),
+            requests: Vec::new(),
+        },
     ]))
 }
 
@@ -250,8 +307,11 @@ mod tests {
     #[test]
     fn an_ask_is_taken_apart() {
         let host = json!({"type": "host", "name": "web-07"});
-        let wanted =
-            wanted(&step("endpoint::isolate", vec![host, json!({"lease": "4h", "reason": "x", "tag": 1})])).unwrap();
+        let wanted = wanted(&step(
+            "endpoint::isolate",
+            vec![host, json!({"lease": "4h", "reason": "x", "tag": 1})],
+        ))
+        .unwrap();
         assert_eq!(wanted.action.to_string(), "endpoint::isolate");
         assert_eq!(wanted.entity.unwrap().uid, "web-07");
         assert_eq!(wanted.lease_ms, Some(14_400_000));
@@ -266,7 +326,12 @@ mod tests {
             assert!(message.starts_with("bad-target"), "{message}");
         }
         let host = json!({"type": "host", "name": "web-07"});
-        for options in [json!({"lease": "soon"}), json!({"lease": 4}), json!({"lease": "91d"}), json!("4h")] {
+        for options in [
+            json!({"lease": "soon"}),
+            json!({"lease": 4}),
+            json!({"lease": "91d"}),
+            json!("4h"),
+        ] {
             let message = fault(isolate, vec![host.clone(), options]);
             assert!(message.starts_with("bad-argument"), "{message}");
         }

@@ -3,7 +3,7 @@
 
 use super::context::Context;
 use crate::action::{Done, Outcome};
-use crate::id::{EffectId, RunId};
+use crate::id::EffectId;
 use crate::journal::{Cause, EffectState, End, Event, RunState, Stage};
 use crate::store::Error;
 
@@ -31,14 +31,23 @@ pub fn touched(events: &[Event]) -> Vec<EffectId> {
 /// Everything owed by a run.
 pub async fn all(context: &Context, state: &RunState) -> Result<(), Error> {
     for effect in state.effects.values() {
-        after(context, state.header.run, effect).await?;
+        after(context, effect).await?;
     }
     Ok(())
 }
 
+/// True when something may be owed to the target of an effect.
+pub fn is_owed(effect: &EffectState) -> bool {
+    effect.target.is_some()
+        && effect.bound.spec.changes()
+        && !matches!(effect.stage(), Stage::Bound | Stage::Intended(_) | Stage::Unknown)
+}
+
 /// What is owed after events about one effect.
-pub async fn after(context: &Context, _run: RunId, effect: &EffectState) -> Result<(), Error> {
-    let Some(target) = &effect.target else { return Ok(()) };
+pub async fn after(context: &Context, effect: &EffectState) -> Result<(), Error> {
+    let Some(target) = &effect.target else {
+        return Ok(());
+    };
     if !effect.bound.spec.changes() {
         return Ok(());
     }
@@ -56,7 +65,10 @@ pub async fn after(context: &Context, _run: RunId, effect: &EffectState) -> Resu
             }
             // Restored: forgotten. Where others hold still, the store has forgotten our share already.
             (Some(reverts), Stage::Done) if !is_still_held(effect) => {
-                context.store.hold_drop(partition, &key, facet, reverts.effect).await?;
+                context
+                    .store
+                    .hold_drop(partition, &key, facet, reverts.effect)
+                    .await?;
             }
             _ => {}
         }
@@ -69,27 +81,48 @@ pub async fn after(context: &Context, _run: RunId, effect: &EffectState) -> Resu
 }
 
 fn is_still_held(effect: &EffectState) -> bool {
-    matches!(effect.done(), Some((_, Outcome::Done { how: Done::StillHeld, .. })))
+    matches!(
+        effect.done(),
+        Some((
+            _,
+            Outcome::Done {
+                how: Done::StillHeld,
+                ..
+            }
+        ))
+    )
 }
 
-/// What is owed when a run has ended: a lease whose end failed is tried again later.
-pub async fn settled(context: &Context, state: &RunState) -> Result<(), Error> {
-    let Some((at, end, _)) = &state.settled else { return Ok(()) };
-    let Cause::Lease { effect: leased, .. } = &state.header.cause else { return Ok(()) };
-    if *end == End::Succeeded {
+/// What is owed before a run ends: a lease whose end failed is tried again later.
+pub async fn before_settling(context: &Context, state: &RunState, end: End) -> Result<(), Error> {
+    let Cause::Lease { effect: leased, .. } = &state.header.cause else {
+        return Ok(());
+    };
+    if end == End::Succeeded {
         return Ok(());
     }
+    let at = context.clock.now();
     for effect in state.effects.values() {
-        let (Some(target), Some(facet)) = (&effect.target, &effect.bound.spec.facet) else { continue };
+        let (Some(target), Some(facet)) = (&effect.target, &effect.bound.spec.facet) else {
+            continue;
+        };
         if matches!(effect.stage(), Stage::Done) {
             continue;
         }
-        let tries = state.header.inputs.get("tries").and_then(serde_json::Value::as_u64).unwrap_or(0);
+        let tries = state
+            .header
+            .inputs
+            .get("tries")
+            .and_then(serde_json::Value::as_u64)
+            .unwrap_or(0);
         let tries = u32::try_from(tries).unwrap_or(u32::MAX).saturating_add(1);
         let pause = LEASE_AGAIN_MS.saturating_mul(1 << tries.min(8)).min(86_400_000);
         let until = Some(at.plus_ms(pause));
         let (partition, key) = (target.partition(), target.key());
-        context.store.hold_until(partition, &key, facet, *leased, until, tries).await?;
+        context
+            .store
+            .hold_until(partition, &key, facet, *leased, until, tries)
+            .await?;
     }
     Ok(())
 }

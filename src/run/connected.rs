@@ -34,14 +34,24 @@ impl Connected {
             Fault::new("unbound", message)
         })?;
         let connector = loaded.connectors.connector(&instance.connector).ok_or_else(|| {
-            Fault::new("unbound", format!("the run's bundle has no connector `{}`", instance.connector))
+            Fault::new(
+                "unbound",
+                format!("the run's bundle has no connector `{}`", instance.connector),
+            )
         })?;
-        Ok(Bound { instance: instance.clone(), connector: connector.clone(), spec: binding.spec.clone() })
+        Ok(Bound {
+            instance: instance.clone(),
+            connector: connector.clone(),
+            spec: binding.spec.clone(),
+        })
     }
 }
 
 fn nothing<T>(fault: Fault) -> Looked<T> {
-    Looked { result: Err((fault, Retry::Never)), requests: Vec::new() }
+    Looked {
+        result: Err((fault, Retry::Never)),
+        requests: Vec::new(),
+    }
 }
 
 #[async_trait]
@@ -55,13 +65,19 @@ impl Vendors for Connected {
         let bound = bind(&loaded.connectors, &self.instances, action, entity, None)?;
         Ok(bound
             .into_iter()
-            .map(|bound| Binding { instance: bound.instance.name, spec: bound.spec })
+            .map(|bound| Binding {
+                instance: bound.instance.name,
+                spec: bound.spec,
+            })
             .collect())
     }
 
     fn binding(&self, loaded: &Loaded, instance: &str, action: &ActionName) -> Result<Binding, Fault> {
         let bound = bind_at(&loaded.connectors, &self.instances, instance, action)?;
-        Ok(Binding { instance: bound.instance.name, spec: bound.spec })
+        Ok(Binding {
+            instance: bound.instance.name,
+            spec: bound.spec,
+        })
     }
 
     async fn resolve(&self, loaded: &Loaded, binding: &Binding, entity: &Entity) -> Looked<Target> {
@@ -104,9 +120,13 @@ impl Vendors for Connected {
                 }
                 acted
             }
-            Err(fault) => {
-                Acted { outcome: Outcome::NotDone { fault, retry: Retry::Never }, requests: Vec::new() }
-            }
+            Err(fault) => Acted {
+                outcome: Outcome::NotDone {
+                    fault,
+                    retry: Retry::Never,
+                },
+                requests: Vec::new(),
+            },
         }
     }
 }

@@ -45,7 +45,10 @@ pub struct Context {
 
 impl Context {
     /// Puts the parts together.
-    #[allow(clippy::too_many_arguments, reason = "one place, each part named; a builder would only repeat them")]
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "one place, each part named; a builder would only repeat them"
+    )]
     pub fn new(
         store: Arc<dyn Store>,
         vendors: Arc<dyn Vendors>,
@@ -78,15 +81,25 @@ impl Context {
 
     /// The bundle of a digest, opened. The error says what a person has to do.
     pub async fn bundle(&self, digest: Digest) -> Result<Arc<Loaded>, NoBundle> {
-        if let Some(loaded) = self.bundles.lock().unwrap_or_else(PoisonError::into_inner).get(&digest) {
+        if let Some(loaded) = self
+            .bundles
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&digest)
+        {
             return Ok(loaded.clone());
         }
-        let bytes = self.store.bundle(digest).await.map_err(NoBundle::Store)?.ok_or_else(|| {
-            NoBundle::Gone(format!(
-                "its bundle {} is not in the store; restore it from a backup",
-                digest.short()
-            ))
-        })?;
+        let bytes = self
+            .store
+            .bundle(digest)
+            .await
+            .map_err(NoBundle::Store)?
+            .ok_or_else(|| {
+                NoBundle::Gone(format!(
+                    "its bundle {} is not in the store; restore it from a backup",
+                    digest.short()
+                ))
+            })?;
         let loaded = Arc::new(Loaded::open(&bytes).map_err(|why| NoBundle::Gone(why.to_string()))?);
         let mut bundles = self.bundles.lock().unwrap_or_else(PoisonError::into_inner);
         if bundles.len() >= BUNDLES_OPEN_MAX {

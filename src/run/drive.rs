@@ -21,6 +21,8 @@ use crate::playbook::Loaded;
 use crate::script::{Advance, Asked, Entry, Job};
 use crate::store::{Claim, Error, RunStatus, RunUpdate};
 
+/// What was kept back is stored when a task takes longer than this, ms.
+const BEHIND_MS: u64 = 100;
 /// A wait shorter than this keeps the run in memory, ms.
 const STAY_MS: u64 = 1_500;
 /// Evaluations cut off by their deadline before the playbook is given up.
@@ -42,7 +44,10 @@ pub enum LetGo {
 /// Works on one run until it is over, parked, or has nothing to do for a while; then gives the claim back.
 pub async fn drive(context: Arc<Context>, claim: Claim, stop: Arc<AtomicBool>) -> Result<(), LetGo> {
     let run = claim.run;
-    let entries = context.store.journal(run.partition(), ChainId::Run(run), 0).await?;
+    let entries = context
+        .store
+        .journal(run.partition(), ChainId::Run(run), 0)
+        .await?;
     let state = match RunState::fold(&entries) {
         Ok(state) => state,
         Err(error) => return park_unread(&context, &claim, entries.len(), &error.to_string()).await,
@@ -73,7 +78,10 @@ async fn park_unread(context: &Context, claim: &Claim, len: usize, why: &str) ->
     };
     let now = context.clock.now();
     let len = u64::try_from(len).unwrap_or(u64::MAX);
-    context.store.append(claim.run.partition(), claim, len, now, Vec::new(), update).await?;
+    context
+        .store
+        .append(claim.run.partition(), claim, len, now, Vec::new(), update)
+        .await?;
     Ok(())
 }
 
@@ -84,13 +92,26 @@ struct Driver {
     progress: Progress,
     cut: u32,
     tasks: JoinSet<(Task, Result<Performed, Error>)>,
+    chores: JoinSet<Result<(), Error>>,
     stop: Arc<AtomicBool>,
 }
 
 impl Driver {
     fn new(context: Arc<Context>, loaded: Arc<Loaded>, record: Record, stop: Arc<AtomicBool>) -> Driver {
-        let progress = Progress { epoch: record.claim().epoch, ..Progress::default() };
-        Driver { context, loaded, record, progress, cut: 0, tasks: JoinSet::new(), stop }
+        let progress = Progress {
+            epoch: record.claim().epoch,
+            ..Progress::default()
+        };
+        Driver {
+            context,
+            loaded,
+            record,
+            progress,
+            cut: 0,
+            tasks: JoinSet::new(),
+            chores: JoinSet::new(),
+            stop,
+        }
     }
 
     /// After an earlier claim: say so, and do again what may have been left undone after its last append.
@@ -99,7 +120,9 @@ impl Driver {
             let worker = self.context.worker.clone();
             if self.record.state().epoch > 0 || self.record.state().len > 1 {
                 let epoch = self.record.claim().epoch;
-                self.record.append(vec![Event::RunClaimed { epoch, worker }]).await?;
+                self.record
+                    .append(vec![Event::RunClaimed { epoch, worker }])
+                    .await?;
             }
             cleanup::all(&self.context, self.record.state()).await?;
         }
@@ -120,7 +143,13 @@ impl Driver {
                     }
                     self.finish_one(None).await?;
                 }
-                Next::Perform(task) => self.begin(task),
+                Next::Perform(task) => {
+                    // The intent is durable before the first byte of the change leaves.
+                    if matches!(task, Task::Act(_)) {
+                        self.record.flush().await?;
+                    }
+                    self.begin(task);
+                }
                 Next::Evaluate => self.evaluate().await?,
                 Next::Wait { until, why } => {
                     if !self.tasks.is_empty() {
@@ -130,6 +159,7 @@ impl Driver {
                         if pause_ms > STAY_MS {
                             return self.let_go(until.unwrap_or(now), why).await;
                         }
+                        self.record.flush().await?;
                         tokio::time::sleep(Duration::from_millis(pause_ms.max(1))).await;
                         self.record.keep_claim().await?;
                     }
@@ -152,7 +182,11 @@ impl Driver {
 
     /// Waits for one task, for at most `ms`, keeping the claim meanwhile.
     async fn finish_one(&mut self, ms: Option<u64>) -> Result<(), LetGo> {
-        let longest = self.context.claim_ms / 3;
+        let longest = if self.record.is_behind() {
+            BEHIND_MS
+        } else {
+            self.context.claim_ms / 3
+        };
         let pause = Duration::from_millis(ms.unwrap_or(longest).clamp(1, longest.max(1)));
         match tokio::time::timeout(pause, self.tasks.join_next()).await {
             Ok(Some(Ok((task, performed)))) => {
@@ -165,7 +199,8 @@ impl Driver {
             }
             // A task that panicked leaves an intent without an outcome: another claim looks what happened.
             Ok(Some(Err(error))) => return Err(LetGo::Defect(error.to_string())),
-            Ok(None) | Err(_) => {}
+            // It takes a while: let people see how far it has come.
+            Ok(None) | Err(_) => self.record.flush().await?,
         }
         self.record.keep_claim().await?;
         Ok(())
@@ -175,20 +210,47 @@ impl Driver {
         if events.is_empty() {
             return Ok(());
         }
+        // A settled run is never claimed again, so whatever it owes is paid before it says that it is over.
+        if let Some(end) = events.iter().find_map(|event| match event {
+            Event::RunSettled { end, .. } => Some(*end),
+            _ => None,
+        }) {
+            self.finish_chores().await?;
+            cleanup::before_settling(&self.context, self.record.state(), end).await?;
+        }
         let touched = cleanup::touched(&events);
         self.record.append(events).await?;
-        for effect in touched {
-            if let Some(effect) = self.record.state().effects.get(&effect) {
-                cleanup::after(&self.context, self.record.state().header.run, effect).await?;
+        let state = self.record.state();
+        let mut at_once = Vec::new();
+        for effect in touched.iter().filter_map(|id| state.effects.get(id)) {
+            if !cleanup::is_owed(effect) {
+                continue;
+            }
+            if effect.is_closed() {
+                let (context, effect) = (self.context.clone(), effect.clone());
+                self.chores
+                    .spawn(async move { cleanup::after(&context, &effect).await });
+            } else {
+                // Another attempt may take the lock again, so it is given back before.
+                at_once.push(effect.clone());
             }
         }
-        if self.record.state().settled.is_some() {
-            cleanup::settled(&self.context, self.record.state()).await?;
+        for effect in at_once {
+            cleanup::after(&self.context, &effect).await?;
+        }
+        Ok(())
+    }
+
+    /// Waits for what is owed to targets. A chore that fails is done again by the next claim.
+    async fn finish_chores(&mut self) -> Result<(), LetGo> {
+        while let Some(done) = self.chores.join_next().await {
+            done.map_err(|error| LetGo::Defect(error.to_string()))??;
         }
         Ok(())
     }
 
     async fn let_go(&mut self, until: Time, why: String) -> Result<(), LetGo> {
+        self.finish_chores().await?;
         self.record.release(until, why).await
     }
 
@@ -213,7 +275,9 @@ impl Driver {
                 let _ = reply.send(advance);
             }),
         );
-        let advance = answer.await.map_err(|_| LetGo::Defect("an evaluation thread ended".into()))?;
+        let advance = answer
+            .await
+            .map_err(|_| LetGo::Defect("an evaluation thread ended".into()))?;
         let events = match advance {
             Advance::Asks { waiting, told } => self.asks(waiting, told),
             Advance::Returned { value, told } => {
@@ -224,16 +288,32 @@ impl Driver {
             Advance::Failed { error, told } => {
                 let mut events: Vec<Event> = told.into_iter().map(tell).collect();
                 let at = error.at.unwrap_or_default();
-                let fault = Fault { code: error.code, message: error.message, data: error.data };
-                events.push(Event::ScriptFailed { fault, line: small(at.line), column: small(at.column) });
+                let fault = Fault {
+                    code: error.code,
+                    message: error.message,
+                    data: error.data,
+                };
+                events.push(Event::ScriptFailed {
+                    fault,
+                    line: small(at.line),
+                    column: small(at.column),
+                });
                 events
             }
-            Advance::Diverged { step, recorded, found } => {
+            Advance::Diverged {
+                step,
+                recorded,
+                found,
+            } => {
                 let why = format!(
                     "at step {step} the playbook now does `{found}`, where the journal has `{recorded}`; run it with the version it began under, or cancel it"
                 );
                 vec![
-                    Event::Alarmed { code: "diverged".into(), message: why.clone(), effect: None },
+                    Event::Alarmed {
+                        code: "diverged".into(),
+                        message: why.clone(),
+                        effect: None,
+                    },
                     Event::RunParked { why },
                 ]
             }
@@ -246,8 +326,15 @@ impl Driver {
                 if self.cut < EVALUATIONS_CUT_MAX {
                     return Ok(());
                 }
-                let message = format!("the playbook used more than {SCRIPT_DEADLINE_MS} ms of one evaluation, {} times", self.cut);
-                vec![Event::ScriptFailed { fault: Fault::new("limit", message), line: 0, column: 0 }]
+                let message = format!(
+                    "the playbook used more than {SCRIPT_DEADLINE_MS} ms of one evaluation, {} times",
+                    self.cut
+                );
+                vec![Event::ScriptFailed {
+                    fault: Fault::new("limit", message),
+                    line: 0,
+                    column: 0,
+                }]
             }
         };
         self.progress.evaluated = Some(answered);
@@ -273,7 +360,11 @@ impl Driver {
         }
         if state.steps.len() + events.len() > ASKS_PER_RUN_MAX {
             let message = format!("the playbook asked for more than {ASKS_PER_RUN_MAX} things");
-            return vec![Event::ScriptFailed { fault: Fault::new("limit", message), line: 0, column: 0 }];
+            return vec![Event::ScriptFailed {
+                fault: Fault::new("limit", message),
+                line: 0,
+                column: 0,
+            }];
         }
         if open == 0 {
             let why = "the playbook waits for nothing that could come".to_owned();

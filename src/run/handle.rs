@@ -11,9 +11,7 @@ use super::context::Context;
 use crate::digest::Digest;
 use crate::finding::{Entity, Finding, Role, SeverityId};
 use crate::id::{EffectId, Partition, RunId};
-use crate::journal::{
-    Cause, ChainId, ENGINE_ABI, EffectState, End, Event, Header, RunState, Stage, seal,
-};
+use crate::journal::{Cause, ChainId, ENGINE_ABI, EffectState, End, Event, Header, RunState, Stage, seal};
 use crate::playbook::Bundle;
 use crate::store::{Created, DueHolder, Error, NewRun, RunRow, RunStatus};
 
@@ -88,7 +86,11 @@ pub enum CannotStart {
 impl Handle {
     /// A handle over a context; started runs are announced on `kicks`.
     pub fn new(context: Arc<Context>, kicks: mpsc::Sender<RunId>, builtins: Builtins) -> Handle {
-        Handle { context, kicks, builtins: Arc::new(builtins) }
+        Handle {
+            context,
+            kicks,
+            builtins: Arc::new(builtins),
+        }
     }
 
     /// The shared parts.
@@ -104,7 +106,10 @@ impl Handle {
     /// Keeps a bundle in the store, once.
     pub async fn keep_bundle(&self, bundle: &Bundle) -> Result<(), Error> {
         if self.context.store.bundle(bundle.digest).await?.is_none() {
-            self.context.store.put_bundle(bundle.digest, bundle.bytes.clone()).await?;
+            self.context
+                .store
+                .put_bundle(bundle.digest, bundle.bytes.clone())
+                .await?;
         }
         Ok(())
     }
@@ -151,7 +156,11 @@ impl Handle {
         let entry = seal(ChainId::Run(start.run), &Digest::ZERO, 0, now, &event, salt)
             .map_err(|error| CannotStart::Defect(error.to_string()))?;
         row.last = entry.digest;
-        let created = self.context.store.create_run(start.run.partition(), NewRun { row, entry }).await?;
+        let created = self
+            .context
+            .store
+            .create_run(start.run.partition(), NewRun { row, entry })
+            .await?;
         if created == Created::New {
             // A full channel is no loss: the worker's next look finds the run.
             let _ = self.kicks.try_send(start.run);
@@ -164,9 +173,15 @@ impl Handle {
         let run = RunId::derive(&["lease".to_owned(), due.effect.to_string(), due.tries.to_string()]);
         let start = Start {
             run,
-            cause: Cause::Lease { run: due.run, effect: due.effect },
+            cause: Cause::Lease {
+                run: due.run,
+                effect: due.effect,
+            },
             inputs: BTreeMap::from([
-                ("effects".to_owned(), json!([{ "run": due.run, "effect": due.effect }])),
+                (
+                    "effects".to_owned(),
+                    json!([{ "run": due.run, "effect": due.effect }]),
+                ),
                 ("tries".to_owned(), json!(due.tries)),
             ]),
             severity_id: SeverityId(1),
@@ -181,7 +196,9 @@ impl Handle {
             }
             Ok(Created::Exists) => Ok(()),
             Err(CannotStart::Store(error)) => Err(error),
-            Err(other) => Err(Error::Unavailable { why: other.to_string() }),
+            Err(other) => Err(Error::Unavailable {
+                why: other.to_string(),
+            }),
         }
     }
 
@@ -195,10 +212,13 @@ impl Handle {
             .map(|effect| effect.bound.effect)
             .collect();
         if effects.is_empty() {
-            return Err(CannotStart::Nothing(format!("{of} has done nothing that can be undone")));
+            return Err(CannotStart::Nothing(format!(
+                "{of} has done nothing that can be undone"
+            )));
         }
         let pairs = effects.into_iter().map(|effect| (of, effect)).collect();
-        self.revert(pairs, principal, reason, Some(of), state.header.subject).await
+        self.revert(pairs, principal, reason, Some(of), state.header.subject)
+            .await
     }
 
     /// Undoes one effect of a run.
@@ -212,13 +232,17 @@ impl Handle {
         let state = self.state(of).await?;
         match state.effects.get(&effect) {
             Some(found) if may_have_happened(found) && found.bound.spec.undo.is_some() => {
-                let subject =
-                    found.target.as_ref().map_or(state.header.subject.clone(), |target| target.label());
-                self.revert(vec![(of, effect)], principal, reason, Some(of), subject).await
+                let subject = found
+                    .target
+                    .as_ref()
+                    .map_or(state.header.subject.clone(), |target| target.label());
+                self.revert(vec![(of, effect)], principal, reason, Some(of), subject)
+                    .await
             }
-            Some(found) if found.bound.spec.undo.is_none() => {
-                Err(CannotStart::Nothing(format!("{} cannot be undone", found.bound.spec.name)))
-            }
+            Some(found) if found.bound.spec.undo.is_none() => Err(CannotStart::Nothing(format!(
+                "{} cannot be undone",
+                found.bound.spec.name
+            ))),
             Some(_) => Err(CannotStart::Nothing(format!("{effect} did not happen"))),
             None => Err(CannotStart::Nothing(format!("{of} has no {effect}"))),
         }
@@ -234,8 +258,10 @@ impl Handle {
         of: Option<RunId>,
         subject: String,
     ) -> Result<RunId, CannotStart> {
-        let list: Vec<Value> =
-            effects.iter().map(|(run, effect)| json!({ "run": run, "effect": effect })).collect();
+        let list: Vec<Value> = effects
+            .iter()
+            .map(|(run, effect)| json!({ "run": run, "effect": effect }))
+            .collect();
         let names: Vec<String> = effects.iter().map(|(_, effect)| effect.to_string()).collect();
         self.keep_bundle(&self.builtins.revert).await?;
         for n in 0..REVERT_TRIES_MAX {
@@ -250,7 +276,11 @@ impl Handle {
             }
             let start = Start {
                 run,
-                cause: Cause::Undo { principal: principal.into(), reason: reason.into(), of },
+                cause: Cause::Undo {
+                    principal: principal.into(),
+                    reason: reason.into(),
+                    of,
+                },
                 inputs: BTreeMap::from([("effects".to_owned(), Value::Array(list.clone()))]),
                 severity_id: SeverityId(1),
                 subject,
@@ -277,10 +307,17 @@ impl Handle {
         getrandom::fill(&mut nonce).map_err(|error| CannotStart::Defect(error.to_string()))?;
         let run = RunId::derive(&[b"act".as_slice(), &nonce]);
         let name = target.get("name").and_then(Value::as_str).unwrap_or_default();
-        let kind = target.get("type").and_then(Value::as_str).unwrap_or_default().replace('_', " ");
+        let kind = target
+            .get("type")
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .replace('_', " ");
         let start = Start {
             run,
-            cause: Cause::Person { principal: principal.into(), reason: reason.into() },
+            cause: Cause::Person {
+                principal: principal.into(),
+                reason: reason.into(),
+            },
             subject: format!("{kind} {name}"),
             inputs: BTreeMap::from([
                 ("action".to_owned(), json!(action)),
@@ -297,7 +334,11 @@ impl Handle {
 
     /// A run's state, folded from its journal.
     pub async fn state(&self, run: RunId) -> Result<RunState, CannotStart> {
-        let entries = self.context.store.journal(run.partition(), ChainId::Run(run), 0).await?;
+        let entries = self
+            .context
+            .store
+            .journal(run.partition(), ChainId::Run(run), 0)
+            .await?;
         if entries.is_empty() {
             return Err(CannotStart::Nothing(format!("there is no {run}")));
         }
@@ -321,6 +362,8 @@ impl Handle {
 const REVERT_TRIES_MAX: u32 = 100;
 
 fn may_have_happened(effect: &EffectState) -> bool {
-    matches!(effect.stage(), Stage::Done | Stage::Unknown | Stage::InDoubt | Stage::Intended(_))
+    matches!(
+        effect.stage(),
+        Stage::Done | Stage::Unknown | Stage::InDoubt | Stage::Intended(_)
+    )
 }
-

@@ -30,7 +30,10 @@ impl Performed {
 
     /// Nothing yet; look again then.
     pub fn later(effect: EffectId, at: Time) -> Performed {
-        Performed { events: Vec::new(), later: Some((effect, at)) }
+        Performed {
+            events: Vec::new(),
+            later: Some((effect, at)),
+        }
     }
 }
 
@@ -69,26 +72,48 @@ pub async fn perform(
 }
 
 fn binding(effect: &EffectState) -> Binding {
-    Binding { instance: effect.bound.instance.clone(), spec: effect.bound.spec.clone() }
+    Binding {
+        instance: effect.bound.instance.clone(),
+        spec: effect.bound.spec.clone(),
+    }
 }
 
 async fn resolve(context: &Context, loaded: &Loaded, effect: &EffectState) -> Performed {
     let id = effect.bound.effect;
     let Some(entity) = &effect.bound.entity else {
-        let fault = Fault::new("bad-target", format!("{} was given no target", effect.bound.spec.name));
-        let event = Event::EffectFailed { effect: id, fault, retry: Retry::Never, requests: Vec::new() };
+        let fault = Fault::new(
+            "bad-target",
+            format!("{} was given no target", effect.bound.spec.name),
+        );
+        let event = Event::EffectFailed {
+            effect: id,
+            fault,
+            retry: Retry::Never,
+            requests: Vec::new(),
+        };
         return Performed::events(vec![event]);
     };
     let Looked { result, requests } = context.vendors.resolve(loaded, &binding(effect), entity).await;
     Performed::events(vec![match result {
-        Ok(target) => Event::EffectResolved { effect: id, target, requests },
-        Err((fault, retry)) => Event::EffectFailed { effect: id, fault, retry, requests },
+        Ok(target) => Event::EffectResolved {
+            effect: id,
+            target,
+            requests,
+        },
+        Err((fault, retry)) => Event::EffectFailed {
+            effect: id,
+            fault,
+            retry,
+            requests,
+        },
     }])
 }
 
 /// The one place from which a change leaves. Its intent is durable; the switch is looked at once more.
 async fn act(context: &Context, loaded: &Loaded, effect: &EffectState) -> Performed {
-    let Some(attempt) = effect.last() else { return Performed::default() };
+    let Some(attempt) = effect.last() else {
+        return Performed::default();
+    };
     let started = context.clock.now();
     let stopped = match &*context.halt.borrow() {
         Ok(None) => None,
@@ -97,14 +122,23 @@ async fn act(context: &Context, loaded: &Loaded, effect: &EffectState) -> Perfor
     };
     let Acted { outcome, requests } = match stopped {
         Some(why) => Acted {
-            outcome: Outcome::NotDone { fault: Fault::new("halted", why), retry: Retry::AfterMs(0) },
+            outcome: Outcome::NotDone {
+                fault: Fault::new("halted", why),
+                retry: Retry::AfterMs(0),
+            },
             requests: Vec::new(),
         },
         None => {
             let intent = &attempt.intent;
             context
                 .vendors
-                .act(loaded, &binding(effect), effect.target.as_ref(), &intent.args, &intent.key)
+                .act(
+                    loaded,
+                    &binding(effect),
+                    effect.target.as_ref(),
+                    &intent.args,
+                    &intent.key,
+                )
                 .await
         }
     };
@@ -124,30 +158,54 @@ async fn probe(context: &Context, loaded: &Loaded, effect: &EffectState) -> Perf
         let why = "the connector has no way to look".to_owned();
         return Performed::events(vec![Event::EffectInDoubt { effect: id, why }]);
     };
-    let Some(target) = &effect.target else { return Performed::default() };
-    let Looked { result, requests } =
-        context.vendors.read(loaded, &binding(effect), &verify.read, target).await;
+    let Some(target) = &effect.target else {
+        return Performed::default();
+    };
+    let Looked { result, requests } = context
+        .vendors
+        .read(loaded, &binding(effect), &verify.read, target)
+        .await;
     let reading = match result {
         Ok(reading) => reading,
         Err((fault, _)) => {
-            return Performed::events(vec![Event::EffectProbed { effect: id, found: Err(fault), requests }]);
+            return Performed::events(vec![Event::EffectProbed {
+                effect: id,
+                found: Err(fault),
+                requests,
+            }]);
         }
     };
     let standing = effect.judge(&reading);
     if standing == Standing::Absent {
-        return Performed::events(vec![Event::EffectProbed { effect: id, found: Ok(reading), requests }]);
+        return Performed::events(vec![Event::EffectProbed {
+            effect: id,
+            found: Ok(reading),
+            requests,
+        }]);
     }
     let now = context.clock.now();
-    let seen = if standing == Standing::InForce { Verification::Yes } else { Verification::Pending };
+    let seen = if standing == Standing::InForce {
+        Verification::Yes
+    } else {
+        Verification::Pending
+    };
     Performed::events(vec![
         Event::EffectEnded {
             effect: id,
             attempt: attempt.intent.attempt,
-            outcome: Outcome::Done { how: Done::Observed, result: serde_json::Value::Null },
+            outcome: Outcome::Done {
+                how: Done::Observed,
+                result: serde_json::Value::Null,
+            },
             requests,
             duration_ms: now.since_ms(attempt.at),
         },
-        Event::EffectVerified { effect: id, verification: seen, reading: Some(reading), requests: Vec::new() },
+        Event::EffectVerified {
+            effect: id,
+            verification: seen,
+            reading: Some(reading),
+            requests: Vec::new(),
+        },
     ])
 }
 
@@ -157,30 +215,57 @@ async fn verify(context: &Context, loaded: &Loaded, effect: &EffectState) -> Per
     let spec = &effect.bound.spec;
     let (Some(read_back), Some(target)) = (&spec.verify, &effect.target) else {
         let verification = Verification::Unverifiable;
-        let event = Event::EffectVerified { effect: id, verification, reading: None, requests: Vec::new() };
+        let event = Event::EffectVerified {
+            effect: id,
+            verification,
+            reading: None,
+            requests: Vec::new(),
+        };
         return Performed::events(vec![event]);
     };
-    let Looked { result, requests } =
-        context.vendors.read(loaded, &binding(effect), &read_back.read, target).await;
+    let Looked { result, requests } = context
+        .vendors
+        .read(loaded, &binding(effect), &read_back.read, target)
+        .await;
     let reading = result.ok();
     let standing = reading.as_ref().map(|reading| effect.judge(reading));
     let word = verification(effect, standing, context.clock.now());
-    let mut events =
-        vec![Event::EffectVerified { effect: id, verification: word, reading: reading.clone(), requests }];
-    let state = reading.map_or_else(|| "could not be read".to_owned(), |r| format!("reads `{}`", r.state));
+    let mut events = vec![Event::EffectVerified {
+        effect: id,
+        verification: word,
+        reading: reading.clone(),
+        requests,
+    }];
+    let state = reading.map_or_else(
+        || "could not be read".to_owned(),
+        |r| format!("reads `{}`", r.state),
+    );
     let told = match word {
         Verification::Contradicted => Some((
             "contradicted",
-            format!("{} said yes to {}, but {} {state}: it is NOT in force", effect.bound.instance, spec.name, target.label()),
+            format!(
+                "{} said yes to {}, but {} {state}: it is NOT in force",
+                effect.bound.instance,
+                spec.name,
+                target.label()
+            ),
         )),
         Verification::NotInForce => Some((
             "not-in-force",
-            format!("{} on {} was requested and is not in force: it {state}", spec.name, target.label()),
+            format!(
+                "{} on {} was requested and is not in force: it {state}",
+                spec.name,
+                target.label()
+            ),
         )),
         _ => None,
     };
     if let Some((code, message)) = told {
-        events.push(Event::Alarmed { code: code.into(), message, effect: Some(id) });
+        events.push(Event::Alarmed {
+            code: code.into(),
+            message,
+            effect: Some(id),
+        });
     }
     Performed::events(events)
 }

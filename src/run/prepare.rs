@@ -22,15 +22,25 @@ pub async fn prepare(
     effect: &EffectState,
     epoch: u64,
 ) -> Result<Performed, Error> {
-    let attempt = Preparing { context, loaded, state, effect, epoch };
+    let attempt = Preparing {
+        context,
+        loaded,
+        state,
+        effect,
+        epoch,
+    };
     if !effect.bound.spec.changes() {
         return Ok(attempt.look().await);
     }
-    let Some(target) = &effect.target else { return Ok(attempt.without_target().await) };
+    let Some(target) = &effect.target else {
+        return Ok(attempt.without_target().await);
+    };
     let id = effect.bound.effect;
     let now = context.clock.now();
-    let locked =
-        context.store.lock(target.partition(), &target.key(), id, state.header.run, now).await?;
+    let locked = context
+        .store
+        .lock(target.partition(), &target.key(), id, state.header.run, now)
+        .await?;
     if let Locked::Busy { .. } = locked {
         return Ok(Performed::later(id, now.plus_ms(LOCK_RETRY_MS)));
     }
@@ -57,11 +67,16 @@ struct Captured {
 
 impl Preparing<'_> {
     fn binding(&self) -> Binding {
-        Binding { instance: self.effect.bound.instance.clone(), spec: self.effect.bound.spec.clone() }
+        Binding {
+            instance: self.effect.bound.instance.clone(),
+            spec: self.effect.bound.spec.clone(),
+        }
     }
 
     fn attempt(&self) -> u32 {
-        u32::try_from(self.effect.attempts.len()).unwrap_or(u32::MAX).saturating_add(1)
+        u32::try_from(self.effect.attempts.len())
+            .unwrap_or(u32::MAX)
+            .saturating_add(1)
     }
 
     fn intent(&self, args: Map<String, Value>) -> Intent {
@@ -79,7 +94,13 @@ impl Preparing<'_> {
     }
 
     fn ended(&self, attempt: u32, outcome: Outcome, requests: Vec<Request>, duration_ms: u64) -> Event {
-        Event::EffectEnded { effect: self.effect.bound.effect, attempt, outcome, requests, duration_ms }
+        Event::EffectEnded {
+            effect: self.effect.bound.effect,
+            attempt,
+            outcome,
+            requests,
+            duration_ms,
+        }
     }
 
     /// An action that changes nothing: no lock, no intent before it, repeated freely.
@@ -87,11 +108,17 @@ impl Preparing<'_> {
         let intent = self.intent(self.effect.bound.args.clone());
         let started = self.context.clock.now();
         let target = self.effect.target.as_ref();
-        let acted =
-            self.context.vendors.act(self.loaded, &self.binding(), target, &intent.args, &intent.key).await;
+        let acted = self
+            .context
+            .vendors
+            .act(self.loaded, &self.binding(), target, &intent.args, &intent.key)
+            .await;
         let outcome = match acted.outcome {
             // A look that got no answer did nothing.
-            Outcome::Unknown { fault } => Outcome::NotDone { fault, retry: Retry::Backoff },
+            Outcome::Unknown { fault } => Outcome::NotDone {
+                fault,
+                retry: Retry::Backoff,
+            },
             known => known,
         };
         let took = self.context.clock.now().since_ms(started);
@@ -103,7 +130,9 @@ impl Preparing<'_> {
     async fn without_target(&self) -> Performed {
         let mut events = Vec::new();
         if self.weigh(None, &mut events) {
-            events.push(Event::EffectIntended(Box::new(self.intent(self.effect.bound.args.clone()))));
+            events.push(Event::EffectIntended(Box::new(
+                self.intent(self.effect.bound.args.clone()),
+            )));
         }
         Performed::events(events)
     }
@@ -112,22 +141,46 @@ impl Preparing<'_> {
     async fn capture(&self, target: &Target) -> Result<Captured, Performed> {
         let spec = &self.effect.bound.spec;
         let id = self.effect.bound.effect;
-        let function = spec.capture.as_deref().or(spec.verify.as_ref().map(|verify| verify.read.as_str()));
+        let function = spec
+            .capture
+            .as_deref()
+            .or(spec.verify.as_ref().map(|verify| verify.read.as_str()));
         let Some(function) = function else {
-            let reading = Reading { state: String::new(), fields: Value::Null };
-            return Ok(Captured { reading, standing: Standing::Absent, events: Vec::new() });
+            let reading = Reading {
+                state: String::new(),
+                fields: Value::Null,
+            };
+            return Ok(Captured {
+                reading,
+                standing: Standing::Absent,
+                events: Vec::new(),
+            });
         };
-        let Looked { result, requests } =
-            self.context.vendors.read(self.loaded, &self.binding(), function, target).await;
+        let Looked { result, requests } = self
+            .context
+            .vendors
+            .read(self.loaded, &self.binding(), function, target)
+            .await;
         match result {
             Ok(reading) => {
                 let standing = self.effect.judge(&reading);
-                let captured = Event::EffectCaptured { effect: id, reading: reading.clone(), requests };
-                Ok(Captured { reading, standing, events: vec![captured] })
+                let captured = Event::EffectCaptured {
+                    effect: id,
+                    reading: reading.clone(),
+                    requests,
+                };
+                Ok(Captured {
+                    reading,
+                    standing,
+                    events: vec![captured],
+                })
             }
-            Err((fault, retry)) => {
-                Err(Performed::events(vec![Event::EffectFailed { effect: id, fault, retry, requests }]))
-            }
+            Err((fault, retry)) => Err(Performed::events(vec![Event::EffectFailed {
+                effect: id,
+                fault,
+                retry,
+                requests,
+            }])),
         }
     }
 
@@ -147,14 +200,29 @@ impl Preparing<'_> {
         let why = verdict.why();
         events.push(Event::EffectWeighed { effect: id, verdict });
         if decision == Decision::Deny {
-            let fault = Fault::new("denied", format!("the guardrails refuse {}: {why}", self.effect.bound.spec.name));
-            events.push(self.ended(0, Outcome::NotDone { fault, retry: Retry::Never }, Vec::new(), 0));
+            let fault = Fault::new(
+                "denied",
+                format!("the guardrails refuse {}: {why}", self.effect.bound.spec.name),
+            );
+            events.push(self.ended(
+                0,
+                Outcome::NotDone {
+                    fault,
+                    retry: Retry::Never,
+                },
+                Vec::new(),
+                0,
+            ));
         }
         decision == Decision::Allow
     }
 
     async fn change(&self, target: &Target) -> Result<Performed, Error> {
-        let Captured { reading, standing, mut events } = match self.capture(target).await {
+        let Captured {
+            reading,
+            standing,
+            mut events,
+        } = match self.capture(target).await {
             Ok(captured) => captured,
             Err(instead) => return Ok(instead),
         };
@@ -185,8 +253,20 @@ impl Preparing<'_> {
         let attempt = intent.attempt;
         events.push(Event::EffectIntended(Box::new(intent)));
         if already {
-            let how = if attempt > 1 { Done::Observed } else { Done::AlreadySo };
-            events.push(self.ended(attempt, Outcome::Done { how, result: Value::Null }, Vec::new(), 0));
+            let how = if attempt > 1 {
+                Done::Observed
+            } else {
+                Done::AlreadySo
+            };
+            events.push(self.ended(
+                attempt,
+                Outcome::Done {
+                    how,
+                    result: Value::Null,
+                },
+                Vec::new(),
+                0,
+            ));
             events.push(self.seen(standing, reading));
         }
         Ok(Performed::events(events))
@@ -197,14 +277,25 @@ impl Preparing<'_> {
         let args = undo
             .from_captured
             .iter()
-            .map(|(name, field)| (name.clone(), captured.fields.get(field).cloned().unwrap_or_default()))
+            .map(|(name, field)| {
+                (
+                    name.clone(),
+                    captured.fields.get(field).cloned().unwrap_or_default(),
+                )
+            })
             .collect();
-        Some(Undo { action: undo.action.clone(), args })
+        Some(Undo {
+            action: undo.action.clone(),
+            args,
+        })
     }
 
     fn seen(&self, standing: Standing, reading: Reading) -> Event {
-        let verification =
-            if standing == Standing::InForce { Verification::Yes } else { Verification::Pending };
+        let verification = if standing == Standing::InForce {
+            Verification::Yes
+        } else {
+            Verification::Pending
+        };
         Event::EffectVerified {
             effect: self.effect.bound.effect,
             verification,
@@ -215,8 +306,11 @@ impl Preparing<'_> {
 
     async fn revert(&self, target: &Target, reverts: &Reverts) -> Result<Performed, Error> {
         let facet = self.effect.bound.spec.facet.clone().unwrap_or_default();
-        let end =
-            self.context.store.hold_end(target.partition(), &target.key(), &facet, reverts.effect).await?;
+        let end = self
+            .context
+            .store
+            .hold_end(target.partition(), &target.key(), &facet, reverts.effect)
+            .await?;
         let undo = match end {
             HoldEnd::Last { undo: Some(undo), .. } => undo,
             HoldEnd::Last { undo: None, prior } => {
@@ -231,7 +325,11 @@ impl Preparing<'_> {
                 return Ok(self.without_sending(Done::StillHeld, json!({ "remaining": remaining })));
             }
         };
-        let Captured { reading, standing, mut events } = match self.capture(target).await {
+        let Captured {
+            reading,
+            standing,
+            mut events,
+        } = match self.capture(target).await {
             Ok(captured) => captured,
             Err(instead) => return Ok(instead),
         };
@@ -248,8 +346,20 @@ impl Preparing<'_> {
         let attempt = intent.attempt;
         events.push(Event::EffectIntended(Box::new(intent)));
         if standing != Standing::Absent {
-            let how = if attempt > 1 { Done::Observed } else { Done::AlreadySo };
-            events.push(self.ended(attempt, Outcome::Done { how, result: Value::Null }, Vec::new(), 0));
+            let how = if attempt > 1 {
+                Done::Observed
+            } else {
+                Done::AlreadySo
+            };
+            events.push(self.ended(
+                attempt,
+                Outcome::Done {
+                    how,
+                    result: Value::Null,
+                },
+                Vec::new(),
+                0,
+            ));
             events.push(self.seen(standing, reading));
         }
         Ok(Performed::events(events))
@@ -269,9 +379,21 @@ impl Preparing<'_> {
             target.label(),
             reading.state
         );
-        let fault = Fault { code: "changed-since".into(), message: message.clone(), data: reading.fields.clone() };
+        let fault = Fault {
+            code: "changed-since".into(),
+            message: message.clone(),
+            data: reading.fields.clone(),
+        };
         [
-            self.ended(0, Outcome::NotDone { fault, retry: Retry::Never }, Vec::new(), 0),
+            self.ended(
+                0,
+                Outcome::NotDone {
+                    fault,
+                    retry: Retry::Never,
+                },
+                Vec::new(),
+                0,
+            ),
             Event::Alarmed {
                 code: "changed-since".into(),
                 message,

@@ -1,5 +1,6 @@
-//! The one way events get into a run's journal: sealed onto its chain, appended under our claim, and only then
-//! folded into the state.
+//! The one way events get into a run's journal: sealed onto its chain, folded into the state, and appended under
+//! our claim. What only looking led to is appended together with the next thing that matters; an intent, an
+//! outcome or an end is never kept back.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -25,6 +26,10 @@ pub struct Record {
     inputs: Arc<BTreeMap<String, Value>>,
     answers: Arc<Answers>,
     told: Arc<Told>,
+    /// Sealed and folded, not stored yet. Losing them loses only looks, which are done again.
+    kept_back: Vec<Entry>,
+    /// What the row will say once they are stored.
+    update: RunUpdate,
 }
 
 impl Record {
@@ -36,6 +41,8 @@ impl Record {
             inputs: Arc::new(state.header.inputs.clone()),
             answers: Arc::new(Answers::new()),
             told: Arc::new(state.told.clone()),
+            kept_back: Vec::new(),
+            update: open(state.updated_at),
             state: Arc::new(state),
         };
         let state = record.state.clone();
@@ -78,7 +85,9 @@ impl Record {
     }
 
     fn remember(&mut self, id: &crate::script::StepId, result: &Answered) {
-        let Some(step) = self.state.steps.get(id) else { return };
+        let Some(step) = self.state.steps.get(id) else {
+            return;
+        };
         let asked = Asked {
             step: id.clone(),
             kind: Kind::Ask,
@@ -99,27 +108,19 @@ impl Record {
         Arc::make_mut(&mut self.answers).insert(id.clone(), Answer::to(&asked, result));
     }
 
-    /// Appends events. Afterwards they survive any crash, and the state has them. While the store cannot take
-    /// them the append is repeated (it is safe to repeat) until the claim is over.
+    /// Takes events in. If one of them matters to recovery they survive any crash afterwards, with everything
+    /// kept back before them; otherwise they are kept back until [`Record::flush`].
     pub async fn append(&mut self, events: Vec<Event>) -> Result<(), LetGo> {
         let now = self.context.clock.now();
         let run = self.claim.run;
-        let mut entries: Vec<Entry> = Vec::with_capacity(events.len());
-        let mut previous = self.state.last;
-        for (seq, event) in (self.state.len..).zip(&events) {
+        let state = Arc::make_mut(&mut self.state);
+        for event in &events {
             let mut salt = [0; 16];
             getrandom::fill(&mut salt).map_err(|error| LetGo::Defect(error.to_string()))?;
-            let entry = seal(ChainId::Run(run), &previous, seq, now, event, salt)
+            let entry = seal(ChainId::Run(run), &state.last, state.len, now, event, salt)
                 .map_err(|error| LetGo::Defect(error.to_string()))?;
-            previous = entry.digest;
-            entries.push(entry);
-        }
-        let digests: Vec<_> = entries.iter().map(|entry| entry.digest).collect();
-        let update = update_after(&events, now);
-        self.store(entries, update).await?;
-        let state = Arc::make_mut(&mut self.state);
-        for (event, digest) in events.iter().zip(digests) {
-            state.apply(now, event, digest).map_err(LetGo::Defect)?;
+            state.apply(now, event, entry.digest).map_err(LetGo::Defect)?;
+            self.kept_back.push(entry);
         }
         for event in &events {
             match event {
@@ -130,19 +131,49 @@ impl Record {
                 _ => {}
             }
         }
+        let over = matches!(self.update.status, RunStatus::Settled | RunStatus::Parked);
+        if !over {
+            self.update = update_after(&events, now);
+        }
+        if events.iter().any(matters) || self.kept_back.len() >= KEPT_BACK_MAX {
+            self.flush().await?;
+        }
         Ok(())
     }
 
-    /// Gives the claim back; the run is looked at again at `until`.
+    /// Stores what was kept back. Afterwards it survives any crash. While the store cannot take it the append
+    /// is repeated (it is safe to repeat) until the claim is over.
+    pub async fn flush(&mut self) -> Result<(), LetGo> {
+        if self.kept_back.is_empty() {
+            return Ok(());
+        }
+        let entries = std::mem::take(&mut self.kept_back);
+        let before = self
+            .state
+            .len
+            .saturating_sub(u64::try_from(entries.len()).unwrap_or(u64::MAX));
+        self.store(before, entries, self.update.clone()).await
+    }
+
+    /// True while something is kept back.
+    pub fn is_behind(&self) -> bool {
+        !self.kept_back.is_empty()
+    }
+
+    /// Stores what was kept back and gives the claim back; the run is looked at again at `until`.
     pub async fn release(&mut self, until: Time, waits_for: String) -> Result<(), LetGo> {
         let update = RunUpdate {
-            status: RunStatus::Open,
-            end: None,
             wake_at: Some(until),
             waits_for,
             release: true,
+            ..open(until)
         };
-        self.store(Vec::new(), update).await
+        let entries = std::mem::take(&mut self.kept_back);
+        let before = self
+            .state
+            .len
+            .saturating_sub(u64::try_from(entries.len()).unwrap_or(u64::MAX));
+        self.store(before, entries, update).await
     }
 
     /// Renews the claim when a third of it is used up.
@@ -152,19 +183,29 @@ impl Record {
             return Ok(());
         }
         let until = now.plus_ms(self.context.claim_ms);
-        self.context.store.renew(self.claim.run.partition(), &self.claim, until).await?;
+        self.context
+            .store
+            .renew(self.claim.run.partition(), &self.claim, until)
+            .await?;
         self.claim.until = until;
         Ok(())
     }
 
-    async fn store(&self, entries: Vec<Entry>, update: RunUpdate) -> Result<(), LetGo> {
+    async fn store(&self, before: u64, entries: Vec<Entry>, update: RunUpdate) -> Result<(), LetGo> {
         let partition = self.claim.run.partition();
         loop {
             let now = self.context.clock.now();
             let result = self
                 .context
                 .store
-                .append(partition, &self.claim, self.state.len, now, entries.clone(), update.clone())
+                .append(
+                    partition,
+                    &self.claim,
+                    before,
+                    now,
+                    entries.clone(),
+                    update.clone(),
+                )
                 .await;
             match result {
                 Ok(_) => return Ok(()),
@@ -178,16 +219,36 @@ impl Record {
     }
 }
 
-/// What the row says after these events.
-fn update_after(events: &[Event], now: Time) -> RunUpdate {
-    let open = RunUpdate {
+/// Most entries kept back.
+const KEPT_BACK_MAX: usize = 64;
+
+/// True for events that recovery builds on or a person waits for.
+fn matters(event: &Event) -> bool {
+    match event {
+        Event::EffectEnded { attempt, .. } => *attempt > 0,
+        Event::EffectInDoubt { .. }
+        | Event::Alarmed { .. }
+        | Event::RunClaimed { .. }
+        | Event::RunParked { .. }
+        | Event::RunSettled { .. } => true,
+        _ => false,
+    }
+}
+
+/// The row of a run that is worked on.
+fn open(now: Time) -> RunUpdate {
+    RunUpdate {
         status: RunStatus::Open,
         end: None,
         wake_at: Some(now),
         waits_for: String::new(),
         release: false,
-    };
-    events.iter().fold(open, |update, event| match event {
+    }
+}
+
+/// What the row says after these events.
+fn update_after(events: &[Event], now: Time) -> RunUpdate {
+    events.iter().fold(open(now), |update, event| match event {
         Event::RunSettled { end, .. } => RunUpdate {
             status: RunStatus::Settled,
             end: Some(*end),

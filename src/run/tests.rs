@@ -12,7 +12,8 @@ use tokio::sync::{mpsc, watch};
 
 use super::*;
 use crate::action::{
-    ActionName, ActionSpec, Class, Done, Fault, Outcome, ReadBack, Reading, Retry, Target, UndoSpec, Verification,
+    ActionName, ActionSpec, Class, Done, Fault, Outcome, ReadBack, Reading, Retry, Target, UndoSpec,
+    Verification,
 };
 use crate::clock::{Clock, SystemClock, Time};
 use crate::connector::{Acted, Catalog, Looked};
@@ -46,7 +47,12 @@ struct Vendor {
 
 impl Vendor {
     fn state(&self, host: &str) -> String {
-        self.hosts.lock().unwrap().get(host).cloned().unwrap_or_else(|| "normal".into())
+        self.hosts
+            .lock()
+            .unwrap()
+            .get(host)
+            .cloned()
+            .unwrap_or_else(|| "normal".into())
     }
 
     fn set(&self, host: &str, state: &str) {
@@ -61,9 +67,17 @@ impl Vendor {
     async fn assert_intended(&self, key: &str) {
         let mut found = false;
         for partition in Partition::all() {
-            let query = crate::store::RunQuery { limit: 1_000, ..Default::default() };
+            let query = crate::store::RunQuery {
+                limit: 1_000,
+                ..Default::default()
+            };
             for row in self.store.runs(partition, &query).await.unwrap() {
-                for entry in self.store.journal(partition, ChainId::Run(row.id), 0).await.unwrap() {
+                for entry in self
+                    .store
+                    .journal(partition, ChainId::Run(row.id), 0)
+                    .await
+                    .unwrap()
+                {
                     if let (_, Event::EffectIntended(intent)) = entry.event().unwrap() {
                         found |= intent.key == key;
                     }
@@ -92,7 +106,10 @@ fn spec(verb: &str, undo: &str, in_force: &str, pending: &str) -> ActionSpec {
             pending: vec![pending.into()],
             lag_ms: 60,
         }),
-        undo: Some(UndoSpec { action: name(undo), from_captured: BTreeMap::new() }),
+        undo: Some(UndoSpec {
+            action: name(undo),
+            from_captured: BTreeMap::new(),
+        }),
         permission: "p".into(),
         propagation_ms: 400,
         in_flight_ms: 80,
@@ -101,22 +118,42 @@ fn spec(verb: &str, undo: &str, in_force: &str, pending: &str) -> ActionSpec {
 }
 
 fn contain() -> ActionSpec {
-    spec("contain_host", "lift_containment", "contained", "containment_pending")
+    spec(
+        "contain_host",
+        "lift_containment",
+        "contained",
+        "containment_pending",
+    )
 }
 
 fn lift() -> ActionSpec {
-    spec("lift_containment", "contain_host", "normal", "lift_containment_pending")
+    spec(
+        "lift_containment",
+        "contain_host",
+        "normal",
+        "lift_containment_pending",
+    )
 }
 
 #[async_trait]
 impl Vendors for Vendor {
     fn bind(&self, _: &Loaded, _: &ActionName, _: Option<&Entity>) -> Result<Vec<Binding>, Fault> {
-        Ok(vec![Binding { instance: "crowdstrike".into(), spec: contain() }])
+        Ok(vec![Binding {
+            instance: "crowdstrike".into(),
+            spec: contain(),
+        }])
     }
 
     fn binding(&self, _: &Loaded, instance: &str, action: &ActionName) -> Result<Binding, Fault> {
-        let spec = if action.verb() == "lift_containment" { lift() } else { contain() };
-        Ok(Binding { instance: instance.into(), spec })
+        let spec = if action.verb() == "lift_containment" {
+            lift()
+        } else {
+            contain()
+        };
+        Ok(Binding {
+            instance: instance.into(),
+            spec,
+        })
     }
 
     async fn resolve(&self, _: &Loaded, _: &Binding, entity: &Entity) -> Looked<Target> {
@@ -127,12 +164,21 @@ impl Vendors for Vendor {
             name: entity.name.clone(),
             aliases: vec![],
         };
-        Looked { result: Ok(target), requests: vec![] }
+        Looked {
+            result: Ok(target),
+            requests: vec![],
+        }
     }
 
     async fn read(&self, _: &Loaded, _: &Binding, _: &str, target: &Target) -> Looked<Reading> {
-        let reading = Reading { state: self.state(&target.name), fields: json!({}) };
-        Looked { result: Ok(reading), requests: vec![] }
+        let reading = Reading {
+            state: self.state(&target.name),
+            fields: json!({}),
+        };
+        Looked {
+            result: Ok(reading),
+            requests: vec![],
+        }
     }
 
     async fn act(
@@ -150,19 +196,35 @@ impl Vendors for Vendor {
         if matches!(mood, Mood::Honest | Mood::LosesAnswer) {
             let offline = self.offline.load(std::sync::atomic::Ordering::SeqCst);
             let verify = binding.spec.verify.as_ref().unwrap();
-            let states = if offline { &verify.pending } else { &verify.in_force };
+            let states = if offline {
+                &verify.pending
+            } else {
+                &verify.in_force
+            };
             self.set(&host, &states[0]);
             self.changes.lock().unwrap().push((verb, host));
         }
         let outcome = match mood {
-            Mood::Honest | Mood::Lies => Outcome::Done { how: Done::Acted, result: json!({"ok": true}) },
-            Mood::LosesAnswer | Mood::LosesRequest => Outcome::Unknown { fault: Fault::new("timeout", "no answer") },
-            Mood::Refuses => {
-                Outcome::NotDone { fault: Fault::new("permission", "no"), retry: Retry::Never }
-            }
-            Mood::Busy => Outcome::NotDone { fault: Fault::new("busy", "429"), retry: Retry::AfterMs(20) },
+            Mood::Honest | Mood::Lies => Outcome::Done {
+                how: Done::Acted,
+                result: json!({"ok": true}),
+            },
+            Mood::LosesAnswer | Mood::LosesRequest => Outcome::Unknown {
+                fault: Fault::new("timeout", "no answer"),
+            },
+            Mood::Refuses => Outcome::NotDone {
+                fault: Fault::new("permission", "no"),
+                retry: Retry::Never,
+            },
+            Mood::Busy => Outcome::NotDone {
+                fault: Fault::new("busy", "429"),
+                retry: Retry::AfterMs(20),
+            },
         };
-        Acted { outcome, requests: vec![] }
+        Acted {
+            outcome,
+            requests: vec![],
+        }
     }
 }
 
@@ -195,7 +257,9 @@ impl Bench {
             vendor.clone(),
             Arc::new(Evaluators::start(1).unwrap()),
             Arc::new(SystemClock),
-            Arc::new(Policy { protected: vec![protected] }),
+            Arc::new(Policy {
+                protected: vec![protected],
+            }),
             switch,
             [7; 32],
             "worker-1".into(),
@@ -211,7 +275,14 @@ impl Bench {
         let handle = Handle::new(context.clone(), kicks, builtins);
         let stop = Arc::new(AtomicBool::new(false));
         let worker = tokio::spawn(work(context.clone(), handle.clone(), kicked, stop.clone()));
-        Bench { vendor, handle, context, halt, stop, worker }
+        Bench {
+            vendor,
+            handle,
+            context,
+            halt,
+            stop,
+            worker,
+        }
     }
 
     async fn run(&self, name: &str, script: &str) -> RunId {
@@ -233,7 +304,10 @@ impl Bench {
         let entity = |name: &str| json!({"type": "host", "role": "affected", "name": name, "uid": name});
         let start = Start {
             run,
-            cause: Cause::Person { principal: "ana".into(), reason: "test".into() },
+            cause: Cause::Person {
+                principal: "ana".into(),
+                reason: "test".into(),
+            },
             inputs: BTreeMap::from([(
                 "finding".to_owned(),
                 json!({ "title": "t", "entities": [entity("web-07")], "dc": entity("dc-01"), "host": entity("web-07") }),
@@ -281,9 +355,22 @@ impl Bench {
         let other = crate::id::EffectId::derive(&["somebody else"]);
         let run = RunId::derive(&["somebody else"]);
         let partition = target.partition();
-        let locked = self.context.store.lock(partition, &target.key(), other, run, Time(0)).await.unwrap();
-        assert_eq!(locked, crate::store::Locked::Granted, "a settled run keeps no lock");
-        self.context.store.unlock(partition, &target.key(), other).await.unwrap();
+        let locked = self
+            .context
+            .store
+            .lock(partition, &target.key(), other, run, Time(0))
+            .await
+            .unwrap();
+        assert_eq!(
+            locked,
+            crate::store::Locked::Granted,
+            "a settled run keeps no lock"
+        );
+        self.context
+            .store
+            .unlock(partition, &target.key(), other)
+            .await
+            .unwrap();
     }
 
     async fn end(self) {
@@ -315,7 +402,10 @@ async fn a_host_is_contained_seen_and_undone() {
 
     let again = bench.handle.undo_run(run, "ana", "over").await.unwrap();
     assert_eq!(again, undo, "undoing what was undone is the same run");
-    assert_eq!(bench.vendor.changes(), [change("contain_host"), change("lift_containment")]);
+    assert_eq!(
+        bench.vendor.changes(),
+        [change("contain_host"), change("lift_containment")]
+    );
     bench.end().await;
 }
 
@@ -327,7 +417,13 @@ async fn a_lost_answer_is_looked_up_and_never_repeated() {
     assert_eq!(end, End::Succeeded);
     assert_eq!(bench.vendor.changes().len(), 1);
     let effect = state.effects_in_order().next().unwrap();
-    assert!(matches!(effect.done().unwrap().1, Outcome::Done { how: Done::Observed, .. }));
+    assert!(matches!(
+        effect.done().unwrap().1,
+        Outcome::Done {
+            how: Done::Observed,
+            ..
+        }
+    ));
     bench.assert_tidy(1).await;
     bench.end().await;
 }
@@ -341,7 +437,9 @@ async fn a_lost_request_is_repeated_only_after_it_cannot_arrive_any_more() {
     assert_eq!(bench.vendor.changes().len(), 1);
     let effect = state.effects_in_order().next().unwrap();
     assert_eq!(effect.attempts.len(), 2);
-    let [first, second] = effect.attempts.as_slice() else { panic!() };
+    let [first, second] = effect.attempts.as_slice() else {
+        panic!()
+    };
     assert!(second.at.since_ms(first.at) >= effect.bound.spec.in_flight_ms);
     assert_eq!(first.intent.key, second.intent.key);
     bench.end().await;
@@ -354,14 +452,21 @@ async fn a_vendor_that_lies_is_contradicted_and_somebody_is_told() {
     let (state, end) = bench.settled(run).await;
     assert_eq!(end, End::Kept);
     assert_eq!(state.worst_verification(), Verification::Contradicted);
-    assert!(state.alarms.iter().any(|alarm| alarm.code == "contradicted"), "{:?}", state.alarms);
+    assert!(
+        state.alarms.iter().any(|alarm| alarm.code == "contradicted"),
+        "{:?}",
+        state.alarms
+    );
     bench.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_offline_host_is_pending_then_not_in_force() {
     let bench = Bench::start(&[]);
-    bench.vendor.offline.store(true, std::sync::atomic::Ordering::SeqCst);
+    bench
+        .vendor
+        .offline
+        .store(true, std::sync::atomic::Ordering::SeqCst);
     let script = r#"let r = endpoint::isolate(finding.host); note(r.verified);"#;
     let run = bench.run("offline", script).await;
     let (state, end) = bench.settled(run).await;
@@ -407,10 +512,18 @@ async fn a_refusal_ends_it_and_a_busy_vendor_is_tried_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn halt_holds_an_effect_until_resume() {
     let bench = Bench::start(&[]);
-    let halt = Halt { by: "ana".into(), at: SystemClock.now(), reason: "storm".into() };
+    let halt = Halt {
+        by: "ana".into(),
+        at: SystemClock.now(),
+        reason: "storm".into(),
+    };
     bench.halt.send(Ok(Some(halt))).unwrap();
     let run = bench.run("halt", ISOLATE).await;
-    bench.until(run, |s| s.effects_in_order().any(|e| matches!(e.stage(), Stage::Held(_)))).await;
+    bench
+        .until(run, |s| {
+            s.effects_in_order().any(|e| matches!(e.stage(), Stage::Held(_)))
+        })
+        .await;
     assert_eq!(bench.vendor.changes(), []);
     bench.halt.send(Ok(None)).unwrap();
     assert_eq!(bench.settled(run).await.1, End::Succeeded);
@@ -421,21 +534,40 @@ async fn halt_holds_an_effect_until_resume() {
 #[tokio::test(flavor = "multi_thread")]
 async fn of_two_leases_only_the_end_of_the_later_releases() {
     let bench = Bench::start(&[]);
-    let short = bench.run("short", r#"endpoint::isolate(finding.host, #{ lease: "300ms" })"#).await;
-    let long = bench.run("long", r#"endpoint::isolate(finding.host, #{ lease: "1500ms" })"#).await;
+    let short = bench
+        .run("short", r#"endpoint::isolate(finding.host, #{ lease: "300ms" })"#)
+        .await;
+    let long = bench
+        .run("long", r#"endpoint::isolate(finding.host, #{ lease: "1500ms" })"#)
+        .await;
     bench.settled(short).await;
     let (state, _) = bench.settled(long).await;
-    let until = state.effects_in_order().next().unwrap().last().unwrap().intent.until.unwrap();
+    let until = state
+        .effects_in_order()
+        .next()
+        .unwrap()
+        .last()
+        .unwrap()
+        .intent
+        .until
+        .unwrap();
     loop {
         let now = SystemClock.now();
         if bench.vendor.state("web-07") == "normal" {
-            assert!(now >= until, "it was released {} ms before the later lease ended", until.since_ms(now));
+            assert!(
+                now >= until,
+                "it was released {} ms before the later lease ended",
+                until.since_ms(now)
+            );
             break;
         }
         assert!(now < until.plus_ms(10_000), "it was never released");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    assert_eq!(bench.vendor.changes(), [change("contain_host"), change("lift_containment")]);
+    assert_eq!(
+        bench.vendor.changes(),
+        [change("contain_host"), change("lift_containment")]
+    );
     for _ in 0..200 {
         let mut holds = 0;
         for partition in Partition::all() {
@@ -473,7 +605,11 @@ async fn undo_writes_nothing_when_somebody_changed_the_target_since() {
     let undo = bench.handle.undo_run(run, "ana", "x").await.unwrap();
     let (state, end) = bench.settled(undo).await;
     assert_eq!(end, End::Kept);
-    assert!(state.alarms.iter().any(|alarm| alarm.code == "changed-since"), "{:?}", state.alarms);
+    assert!(
+        state.alarms.iter().any(|alarm| alarm.code == "changed-since"),
+        "{:?}",
+        state.alarms
+    );
     assert_eq!(bench.vendor.changes(), [change("contain_host")]);
     bench.end().await;
 }
@@ -494,7 +630,10 @@ async fn a_wait_a_note_and_branches_run_to_their_end() {
     let run = bench.run("branches", script).await;
     let (state, end) = bench.settled(run).await;
     assert_eq!(end, End::Kept, "one effect did not happen");
-    assert_eq!(state.script, Some(crate::journal::ScriptEnd::Returned(json!("yes"))));
+    assert_eq!(
+        state.script,
+        Some(crate::journal::ScriptEnd::Returned(json!("yes")))
+    );
     assert_eq!(state.told.len(), 2);
     bench.end().await;
 }
@@ -503,11 +642,29 @@ async fn a_wait_a_note_and_branches_run_to_their_end() {
 async fn one_action_by_hand_takes_the_same_path() {
     let bench = Bench::start(&[]);
     let target = json!({"type": "host", "name": "web-07"});
-    let run =
-        bench.handle.act("crowdstrike::contain_host", target, json!({"lease": "1h"}), "ana", "why").await.unwrap();
+    let run = bench
+        .handle
+        .act(
+            "crowdstrike::contain_host",
+            target,
+            json!({"lease": "1h"}),
+            "ana",
+            "why",
+        )
+        .await
+        .unwrap();
     assert_eq!(bench.settled(run).await.1, End::Succeeded);
-    let row = bench.context.store.run(run.partition(), run).await.unwrap().unwrap();
-    assert_eq!((row.status, row.subject.as_str()), (RunStatus::Settled, "host web-07"));
+    let row = bench
+        .context
+        .store
+        .run(run.partition(), run)
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(
+        (row.status, row.subject.as_str()),
+        (RunStatus::Settled, "host web-07")
+    );
     bench.assert_tidy(1).await;
     bench.end().await;
 }

@@ -1,8 +1,9 @@
 //! Finds runs that are due and works on them, starts the reverts of leases that are over, and stops in an
 //! orderly way: no new claims, effects under way finished and recorded.
 
-use std::sync::Arc;
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, mpsc};
@@ -29,7 +30,10 @@ pub async fn work(
     stop: Arc<AtomicBool>,
 ) {
     let places = Arc::new(Semaphore::new(RUNS_AT_ONCE));
-    let mut runs: JoinSet<()> = JoinSet::new();
+    let mut runs = Runs {
+        set: JoinSet::new(),
+        ours: Arc::default(),
+    };
     let mut tick = tokio::time::interval(Duration::from_millis(SCHEDULER_TICK_MS));
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     while !stop.load(Ordering::Relaxed) {
@@ -40,6 +44,10 @@ pub async fn work(
                 }
             }
             Some(run) = kicks.recv() => {
+                // One that is worked on here must not be claimed again: that would fence our own work.
+                if runs.has(run) {
+                    continue;
+                }
                 if let Ok(place) = places.clone().try_acquire_owned() {
                     // A run that is not claimed here is found by the next look.
                     if let Ok(Some(claim)) = claim_one(&context, run).await {
@@ -47,10 +55,10 @@ pub async fn work(
                     }
                 }
             }
-            Some(_) = runs.join_next() => {}
+            Some(_) = runs.set.join_next() => {}
         }
     }
-    while runs.join_next().await.is_some() {}
+    while runs.set.join_next().await.is_some() {}
     for partition in Partition::all() {
         if let Err(error) = context.store.release_worker(partition, &context.worker).await {
             tracing::warn!("claims of {partition} are left to end by themselves: {error}");
@@ -58,27 +66,55 @@ pub async fn work(
     }
 }
 
+/// The runs worked on here.
+struct Runs {
+    set: JoinSet<()>,
+    ours: Arc<Mutex<HashSet<RunId>>>,
+}
+
+impl Runs {
+    fn has(&self, run: RunId) -> bool {
+        self.ours
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .contains(&run)
+    }
+}
+
 async fn claim_one(context: &Context, run: RunId) -> Result<Option<Claim>, Error> {
     let now = context.clock.now();
     let until = now.plus_ms(context.claim_ms);
-    context.store.claim_run(run.partition(), run, &context.worker, now, until).await
+    context
+        .store
+        .claim_run(run.partition(), run, &context.worker, now, until)
+        .await
 }
 
 async fn look(
     context: &Arc<Context>,
     handle: &Handle,
     places: &Arc<Semaphore>,
-    runs: &mut JoinSet<()>,
+    runs: &mut Runs,
     stop: &Arc<AtomicBool>,
 ) -> Result<(), Error> {
     for partition in Partition::all() {
         let now = context.clock.now();
-        if context.store.next_lease_end(partition).await?.is_some_and(|end| end <= now) {
+        if context
+            .store
+            .next_lease_end(partition)
+            .await?
+            .is_some_and(|end| end <= now)
+        {
             for due in context.store.due_holders(partition, now, LEASES_AT_ONCE).await? {
                 handle.end_lease(&due).await?;
             }
         }
-        if context.store.next_wake(partition).await?.is_none_or(|at| at > now) {
+        if context
+            .store
+            .next_wake(partition)
+            .await?
+            .is_none_or(|at| at > now)
+        {
             continue;
         }
         let free = places.available_permits().min(CLAIM_AT_ONCE);
@@ -86,7 +122,10 @@ async fn look(
             continue;
         }
         let until = now.plus_ms(context.claim_ms);
-        let claims = context.store.claim_due(partition, &context.worker, now, until, free).await?;
+        let claims = context
+            .store
+            .claim_due(partition, &context.worker, now, until, free)
+            .await?;
         for claim in claims {
             if let Ok(place) = places.clone().acquire_owned().await {
                 begin(context, claim, place, runs, stop);
@@ -100,20 +139,25 @@ fn begin(
     context: &Arc<Context>,
     claim: Claim,
     place: tokio::sync::OwnedSemaphorePermit,
-    runs: &mut JoinSet<()>,
+    runs: &mut Runs,
     stop: &Arc<AtomicBool>,
 ) {
     let context = context.clone();
     let stop = stop.clone();
-    runs.spawn(async move {
-        let run = claim.run;
+    let run = claim.run;
+    let ours = runs.ours.clone();
+    ours.lock().unwrap_or_else(PoisonError::into_inner).insert(run);
+    runs.set.spawn(async move {
         match drive(context, claim, stop).await {
             Ok(()) => {}
             Err(error) if is_lost_claim(&error) => {
                 tracing::info!(run.id = %run, "another worker has taken the run over");
             }
-            Err(error) => tracing::error!(run.id = %run, "the run is let go of and will be claimed again: {error}"),
+            Err(error) => {
+                tracing::error!(run.id = %run, "the run is let go of and will be claimed again: {error}")
+            }
         }
+        ours.lock().unwrap_or_else(PoisonError::into_inner).remove(&run);
         drop(place);
     });
 }

@@ -45,12 +45,21 @@ cordon: { key: [affected.uid, rule.uid], window: 1h }
 /// The range with its hosts.
 pub async fn range(hosts: &[&str]) -> RunningRange {
     let seed = hosts.iter().map(|name| Host::new(device(name), *name)).collect();
-    Range::start(RangeConfig { seed, ..RangeConfig::default() }).await.unwrap()
+    Range::start(RangeConfig {
+        seed,
+        ..RangeConfig::default()
+    })
+    .await
+    .unwrap()
 }
 
 /// The id of a host at the range: 32 hexadecimal digits, as Falcon's are.
 pub fn device(name: &str) -> String {
-    cordon::digest::Digest::of(name.as_bytes()).to_string().chars().take(32).collect()
+    cordon::digest::Digest::of(name.as_bytes())
+        .to_string()
+        .chars()
+        .take(32)
+        .collect()
 }
 
 /// The CrowdStrike instance for a range, with short times.
@@ -110,14 +119,20 @@ impl Estate {
         let profile = |name: &str, normaliser| Profile {
             name: name.into(),
             connector: name.into(),
-            auth: Auth::Header { header: "x-test".into(), secrets: vec![Secret::new("s3cret-s3cret-s3cret")] },
+            auth: Auth::Header {
+                header: "x-test".into(),
+                secrets: vec![Secret::new("s3cret-s3cret-s3cret")],
+            },
             delivery: DeliveryId::BodyDigest,
             normaliser,
             finding_window_ms: 3_600_000,
         };
         let profiles: Profiles = BTreeMap::from([
             ("generic".to_owned(), profile("generic", Normaliser::Builtin)),
-            ("splunk".to_owned(), profile("splunk", Normaliser::Script(splunk.source.clone().unwrap()))),
+            (
+                "splunk".to_owned(),
+                profile("splunk", Normaliser::Script(splunk.source.clone().unwrap())),
+            ),
         ]);
         let protected = Protected::new(Some(EntityType::Host), "dc-*", "domain controllers").unwrap();
         let node = Node::start(Parts {
@@ -126,7 +141,9 @@ impl Estate {
             key: [9; 32],
             instances: Arc::new(instances(&range)),
             connectors,
-            policy: Arc::new(Policy { protected: vec![protected] }),
+            policy: Arc::new(Policy {
+                protected: vec![protected],
+            }),
             profiles: Arc::new(profiles),
             content: Arc::new(Content {
                 index: Index::build(vec![trigger]),
@@ -146,7 +163,8 @@ impl Estate {
 
     /// Delivers a finding about hosts.
     pub async fn finding(&self, uid: &str, hosts: &[&str]) -> Kept {
-        self.deliver("generic", finding(uid, hosts).to_string().as_bytes()).await
+        self.deliver("generic", finding(uid, hosts).to_string().as_bytes())
+            .await
     }
 
     pub async fn alert(&self, id: AlertId) -> AlertRow {
@@ -155,7 +173,10 @@ impl Estate {
 
     pub async fn runs(&self) -> Vec<RunRow> {
         let mut runs = Vec::new();
-        let query = RunQuery { limit: 1_000, ..RunQuery::default() };
+        let query = RunQuery {
+            limit: 1_000,
+            ..RunQuery::default()
+        };
         for partition in Partition::all() {
             runs.extend(self.store.runs(partition, &query).await.unwrap());
         }
@@ -170,7 +191,12 @@ impl Estate {
             if runs.len() == count && runs.iter().all(|row| row.end.is_some()) {
                 if std::env::var("SHOW").is_ok() {
                     for row in &runs {
-                        for entry in self.store.journal(row.id.partition(), cordon::journal::ChainId::Run(row.id), 0).await.unwrap() {
+                        for entry in self
+                            .store
+                            .journal(row.id.partition(), cordon::journal::ChainId::Run(row.id), 0)
+                            .await
+                            .unwrap()
+                        {
                             eprintln!("{}", entry.payload);
                         }
                     }

@@ -145,7 +145,7 @@ async fn apply(store: &Any, past: &mut Past, op: &Op) -> String {
                 true => text(store.unlock(here, &key, effect(op.c)).await),
                 false => String::new(),
             };
-            text(lock) + &unlock
+            text(lock) + unlock.as_str()
         }
         15 | 16 => {
             let mut hold = new_hold(&host, op.b, op.at, op.until);
@@ -162,7 +162,7 @@ async fn apply(store: &Any, past: &mut Past, op: &Op) -> String {
             let seen = store.hold_seen(here, &key, facet, effect(op.b), Verification::Contradicted);
             let seen = text(seen.await);
             let cursor = store.set_cursor(here, &worker(op.a), op.at as u64).await;
-            text(kept) + &seen + &text(cursor)
+            text(kept) + seen.as_str() + text(cursor).as_str()
         }
     }
 }

@@ -5,6 +5,7 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use futures_util::FutureExt as _;
 use rusqlite::Connection;
 
 use super::failure::Failure;
@@ -17,7 +18,7 @@ use crate::journal::ChainId;
 use crate::store::contract::fixture::{
     alert_id, entries, entry, here, new_alert, new_run, open_update, run_id,
 };
-use crate::store::{Accepted, Alerts as _, Error, Feed as _, Runs as _};
+use crate::store::{Accepted, Alerts as _, Disposition, Error, Feed as _, Runs as _};
 
 fn folder() -> (tempfile::TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
@@ -172,30 +173,49 @@ fn the_settings_that_make_a_commit_last_are_in_force() {
     assert!(refused.is_err(), "a reader wrote");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn callers_at_once_share_commits() {
+/// Gives the writer something to do until the sender is used, so that a test decides what waits behind it.
+async fn hold_up(store: &Arc<SqliteStore>) -> (std::sync::mpsc::Sender<()>, tokio::task::JoinHandle<()>) {
+    let (begun, has_begun) = tokio::sync::oneshot::channel();
+    let (go_on, may_go_on) = std::sync::mpsc::channel();
+    let store = Arc::clone(store);
+    let slow = tokio::spawn(async move {
+        let work = store.write(Weight::Light, move |_| {
+            begun.send(()).unwrap();
+            may_go_on.recv().unwrap();
+            Ok(())
+        });
+        work.await.unwrap();
+    });
+    has_begun.await.unwrap();
+    (go_on, slow)
+}
+
+#[tokio::test]
+async fn callers_that_wait_together_share_one_commit() {
     let (_folder, path) = folder();
     let store = Arc::new(open(&path));
-    let tasks: Vec<_> = (0..64)
-        .map(|n| {
-            let store = Arc::clone(&store);
-            tokio::spawn(async move {
-                for m in 0..4 {
-                    let id = alert_id(n * 4 + m, here());
-                    store.accept(here(), new_alert(id, 1)).await.unwrap();
-                }
-            })
-        })
+    let (go_on, slow) = hold_up(&store).await;
+    let mut waiting: Vec<_> = (0..64)
+        .map(|n| store.accept(here(), new_alert(alert_id(n, here()), 1)))
         .collect();
-    for task in tasks {
-        task.await.unwrap();
+    // One that is refused, in their midst, spoils nothing.
+    let mut refused = store.dispose(here(), alert_id(99, here()), 1, vec![], Disposition::Split);
+    for (n, accept) in waiting.iter_mut().enumerate() {
+        if n == 32 {
+            assert!((&mut refused).now_or_never().is_none());
+        }
+        assert!(accept.now_or_never().is_none());
     }
-    assert_eq!(store.operations(), 256);
-    assert!(
-        store.commits() <= 128,
-        "{} commits of 256 operations",
-        store.commits()
-    );
+    let before = store.commits();
+    go_on.send(()).unwrap();
+    slow.await.unwrap();
+    for accept in waiting {
+        assert_eq!(accept.await, Ok(Accepted::New));
+    }
+    assert!(matches!(refused.await, Err(Error::Missing { .. })));
+    assert_eq!(store.commits() - before, 2, "the slow one, and the 65 behind it");
+    assert_eq!(store.operations(), 66);
+    assert_eq!(store.feed(here(), 0, 100).await.unwrap().len(), 64);
 }
 
 #[tokio::test]
@@ -238,7 +258,7 @@ async fn a_full_disk_refuses_writes_serves_reads_and_goes_on_by_itself() {
     assert_eq!(store.accept(here(), delivery(kept)).await, Ok(Accepted::New));
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test]
 async fn too_many_waiting_writers_are_told_it_is_busy() {
     let (_folder, path) = folder();
     let options = Options {
@@ -246,27 +266,14 @@ async fn too_many_waiting_writers_are_told_it_is_busy() {
         ..Options::default()
     };
     let store = Arc::new(SqliteStore::open(&path, options).unwrap());
-    let (begun, has_begun) = std::sync::mpsc::channel();
-    let (go_on, may_go_on) = std::sync::mpsc::channel::<()>();
-    let slow = tokio::spawn({
-        let store = Arc::clone(&store);
-        async move {
-            let work = store.write(Weight::Light, move |_| {
-                begun.send(()).unwrap();
-                may_go_on.recv().unwrap();
-                Ok(())
-            });
-            work.await
-        }
-    });
-    tokio::task::block_in_place(|| has_begun.recv().unwrap());
-    let mut waiting: Vec<_> = (0..2).map(|_| Box::pin(store.ready())).collect();
+    let (go_on, slow) = hold_up(&store).await;
+    let mut waiting: Vec<_> = (0..2).map(|_| store.ready()).collect();
     for ready in &mut waiting {
-        assert!(futures_util::FutureExt::now_or_never(ready).is_none());
+        assert!(ready.now_or_never().is_none());
     }
     assert_eq!(store.ready().await, Err(Error::Busy { waiting: 2 }));
     go_on.send(()).unwrap();
-    assert_eq!(slow.await.unwrap(), Ok(()));
+    slow.await.unwrap();
     for ready in waiting {
         assert_eq!(ready.await, Ok(()));
     }

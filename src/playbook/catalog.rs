@@ -1,0 +1,171 @@
+//! All playbooks there are: those inside the binary, and an operator's own, which take the place of those with
+//! the same id. Only what passed every check is in a catalog, so what is in one can run.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::bundle::{Bundle, Parts};
+use super::check::{Checked, Ground, check_folder};
+use super::folder::{self, Folder, MANIFEST};
+use super::manifest::Manifest;
+use crate::connector;
+use crate::diagnostic::{Diagnostic, Severity};
+use crate::script::Program;
+use crate::trigger::{Index, Trigger};
+
+/// One playbook, checked and ready to be started.
+#[derive(Clone, Debug)]
+pub struct Playbook {
+    /// What it says of itself.
+    pub manifest: Manifest,
+    /// Its folder, as its author knows it.
+    pub folder: String,
+    /// `playbook.rhai`.
+    pub script: Program,
+    /// What starts it: none for a playbook that people start, else one.
+    pub triggers: Vec<Trigger>,
+    /// What a run of it is made of, to be stored when one starts.
+    pub bundle: Bundle,
+}
+
+/// Every playbook, by id.
+#[derive(Clone, Debug, Default)]
+pub struct Catalog {
+    playbooks: BTreeMap<String, Arc<Playbook>>,
+}
+
+impl Catalog {
+    /// The playbooks inside the binary.
+    ///
+    /// # Errors
+    ///
+    /// As [`Catalog::load`]; with the connectors inside the binary there are none.
+    pub fn embedded(connectors: &connector::Catalog) -> Result<Catalog, Vec<Diagnostic>> {
+        Catalog::load(&[], connectors)
+    }
+
+    /// The playbooks inside the binary, and those below `dirs`, which take their place by id.
+    ///
+    /// # Errors
+    ///
+    /// Everything wrong in any of them, warnings left out; nothing is loaded then.
+    pub fn load(dirs: &[PathBuf], connectors: &connector::Catalog) -> Result<Catalog, Vec<Diagnostic>> {
+        let (catalog, mut found) = read(dirs, connectors);
+        found.retain(|diagnostic| diagnostic.severity == Severity::Error);
+        if found.is_empty() { Ok(catalog) } else { Err(found) }
+    }
+
+    /// The playbook of this id.
+    pub fn get(&self, id: &str) -> Option<&Arc<Playbook>> {
+        self.playbooks.get(id)
+    }
+
+    /// All playbooks, by id.
+    pub fn all(&self) -> impl Iterator<Item = &Arc<Playbook>> {
+        self.playbooks.values()
+    }
+
+    /// All triggers, by the id of their playbook.
+    pub fn triggers(&self) -> Vec<Trigger> {
+        self.all()
+            .flat_map(|playbook| playbook.triggers.iter().cloned())
+            .collect()
+    }
+
+    /// All triggers, ready to be met by findings.
+    pub fn index(&self) -> Index {
+        Index::build(self.triggers())
+    }
+}
+
+/// Reads everything, and says everything that was found, errors and warnings, by file and place.
+pub(super) fn read(dirs: &[PathBuf], connectors: &connector::Catalog) -> (Catalog, Vec<Diagnostic>) {
+    let ground = match Ground::new(connectors) {
+        Ok(ground) => ground,
+        Err(diagnostic) => return (Catalog::default(), vec![*diagnostic]),
+    };
+    let mut found = Vec::new();
+    let mut own: BTreeMap<String, (Folder, Checked)> = BTreeMap::new();
+    let mut ours: BTreeMap<String, (Folder, Checked)> = BTreeMap::new();
+    // An operator's folder may lie in two of the named ones; it is the same playbook then, not a twin.
+    let mut seen = std::collections::BTreeSet::new();
+    for folder in dirs.iter().flat_map(|dir| folder::below(dir)) {
+        let real = std::fs::canonicalize(&folder.path).unwrap_or_else(|_| PathBuf::from(&folder.path));
+        if seen.insert(real) {
+            gather(folder, &ground, &mut own, &mut found);
+        }
+    }
+    for folder in folder::embedded() {
+        gather(folder, &ground, &mut ours, &mut found);
+    }
+    for (id, playbook) in ours {
+        own.entry(id).or_insert(playbook);
+    }
+    let mut playbooks = BTreeMap::new();
+    for (id, (folder, checked)) in own {
+        found.extend(checked.found);
+        if let (Some(manifest), Some(script)) = (checked.manifest, checked.script) {
+            let bundle = bundle(&manifest, &script, connectors);
+            let playbook = Playbook {
+                manifest,
+                folder: folder.path,
+                script,
+                triggers: checked.triggers,
+                bundle,
+            };
+            playbooks.insert(id, Arc::new(playbook));
+        }
+    }
+    found.sort_by(|one, two| (&one.file, one.line, one.column).cmp(&(&two.file, two.line, two.column)));
+    (Catalog { playbooks }, found)
+}
+
+/// Checks a folder and files it under its id. One without an id has mistakes that are told at once.
+fn gather(
+    folder: Folder,
+    ground: &Ground<'_>,
+    playbooks: &mut BTreeMap<String, (Folder, Checked)>,
+    found: &mut Vec<Diagnostic>,
+) {
+    let checked = check_folder(&folder, ground);
+    let Some(id) = checked.manifest.as_ref().map(|manifest| manifest.id.clone()) else {
+        found.extend(checked.found);
+        return;
+    };
+    match playbooks.entry(id) {
+        Entry::Vacant(place) => {
+            place.insert((folder, checked));
+        }
+        Entry::Occupied(first) => {
+            found.extend(checked.found);
+            let id = first.key();
+            let other = first.get().0.file(MANIFEST);
+            let text = folder.files.get(MANIFEST).map_or("", String::as_str);
+            let at = text.find(id.as_str()).unwrap_or(0);
+            found.push(Diagnostic::error(
+                "P016",
+                format!("`{id}` is the id of another playbook too"),
+                folder.file(MANIFEST),
+                text,
+                at..at + id.len(),
+                format!("give one of the two another id; the other is `{other}`"),
+            ));
+        }
+    }
+}
+
+fn bundle(manifest: &Manifest, script: &Program, connectors: &connector::Catalog) -> Bundle {
+    // The name inside a bundle does not depend on where the folder lies, so that its digest does not either.
+    let script = Program::new(format!("{}/playbook.rhai", manifest.id), script.text());
+    let parts = Parts {
+        playbook: &manifest.id,
+        title: &manifest.title,
+        kind: manifest.kind,
+        on_failure: manifest.on_failure,
+        deadline_ms: manifest.deadline_ms,
+        script: &script,
+    };
+    Bundle::of(&parts, connectors)
+}

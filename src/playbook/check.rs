@@ -1,0 +1,202 @@
+//! Everything that can be found wrong with a playbook before it runs: its folder, manifest, trigger and script,
+//! and each call of an action as far as it can be read off the text. What is only known when a finding is
+//! there is refused by the run.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use super::folder::{Folder, MANIFEST, SCRIPT, TRIGGER};
+use super::manifest::Manifest;
+use super::text::Text;
+use super::{calls, capability, catalog, fields, words};
+use crate::action::{ActionName, ActionSpec};
+use crate::connector;
+use crate::diagnostic::Diagnostic;
+use crate::journal::{OnFailure, PlaybookKind};
+use crate::limits::RUN_DEADLINE_MS;
+use crate::script::{self, Program, Vocabulary, Word};
+use crate::trigger::Trigger;
+
+/// What a playbook's script may read.
+const INPUTS: [&str; 1] = ["finding"];
+
+/// Words the language of playbooks is to have and has not yet.
+const NOT_YET: [&str; 1] = ["approve"];
+
+/// Checks the playbooks inside the binary and those below `dirs`, each of which may be a playbook itself or a
+/// folder of folders. Answers errors and warnings in the order of files and places.
+pub fn check(dirs: &[PathBuf], connectors: &connector::Catalog) -> Vec<Diagnostic> {
+    catalog::read(dirs, connectors).1
+}
+
+/// What playbooks are held against.
+pub(super) struct Ground<'a> {
+    connectors: &'a connector::Catalog,
+    words: Vocabulary,
+    unprovided: BTreeSet<String>,
+}
+
+impl Ground<'_> {
+    pub(super) fn new(connectors: &connector::Catalog) -> Result<Ground<'_>, Box<Diagnostic>> {
+        let unworded = |error: script::NotAWord| {
+            let help = "rename the connector or the action";
+            Box::new(Diagnostic::whole_file(
+                "C005",
+                error.to_string(),
+                "connectors",
+                help,
+            ))
+        };
+        let unprovided = capability::unprovided(connectors);
+        let names = unprovided.iter().map(|word| word.name.clone()).collect();
+        let known = words::vocabulary(connectors, false).map_err(unworded)?;
+        let later = NOT_YET.map(|name| Word::ask(name, 1..=1, "not implemented yet"));
+        let all = unprovided.into_iter().chain(later).chain(known.words().cloned());
+        let words = Vocabulary::new(all).map_err(unworded)?;
+        Ok(Ground {
+            connectors,
+            words,
+            unprovided: names,
+        })
+    }
+
+    /// The actions a name in a script can come to; none for words that are no actions.
+    pub(super) fn specs(&self, name: &str) -> Vec<&ActionSpec> {
+        let Ok(name) = name.parse::<ActionName>() else {
+            return Vec::new();
+        };
+        match self.connectors.action(&name) {
+            Some((_, spec)) => vec![spec],
+            None => self
+                .connectors
+                .connectors()
+                .flat_map(|connector| &connector.manifest.actions)
+                .filter(|spec| spec.provides.as_ref() == Some(&name))
+                .collect(),
+        }
+    }
+
+    /// True for a capability that exists and that nobody provides.
+    pub(super) fn is_unprovided(&self, name: &str) -> bool {
+        self.unprovided.contains(name)
+    }
+
+    /// True for a word that is still to come.
+    pub(super) fn is_to_come(&self, name: &str) -> bool {
+        NOT_YET.contains(&name)
+    }
+}
+
+/// One folder, checked. What could be read is there even when something is wrong with it.
+#[derive(Default)]
+pub(super) struct Checked {
+    pub(super) manifest: Option<Manifest>,
+    pub(super) script: Option<Program>,
+    pub(super) triggers: Vec<Trigger>,
+    /// Errors and warnings.
+    pub(super) found: Vec<Diagnostic>,
+}
+
+pub(super) fn check_folder(folder: &Folder, ground: &Ground<'_>) -> Checked {
+    let mut checked = Checked {
+        found: folder.found.clone(),
+        ..Checked::default()
+    };
+    if folder.files.is_empty() {
+        return checked;
+    }
+    match folder.files.get(MANIFEST) {
+        Some(text) => match Manifest::parse(&folder.file(MANIFEST), text) {
+            Ok(manifest) => {
+                checked
+                    .found
+                    .extend(not_implemented(&manifest, &folder.file(MANIFEST), text));
+                checked.manifest = Some(manifest);
+            }
+            Err(mistakes) => checked.found.extend(mistakes),
+        },
+        None => checked
+            .found
+            .push(missing(folder, MANIFEST, "the playbook has no manifest")),
+    }
+    let deadline_ms = checked
+        .manifest
+        .as_ref()
+        .map_or(RUN_DEADLINE_MS, |manifest| manifest.deadline_ms);
+    match folder.files.get(SCRIPT) {
+        Some(text) => {
+            let program = Program::new(folder.file(SCRIPT), text.as_str());
+            checked.found.extend(check_script(&program, ground, deadline_ms));
+            checked.script = Some(program);
+        }
+        None if folder.files.contains_key(TRIGGER) => {
+            checked.found.push(missing(
+                folder,
+                SCRIPT,
+                "the trigger starts a playbook that has no script",
+            ));
+        }
+        None => checked
+            .found
+            .push(missing(folder, SCRIPT, "the playbook has no script")),
+    }
+    if let Some(text) = folder.files.get(TRIGGER) {
+        let id = checked
+            .manifest
+            .as_ref()
+            .map_or("", |manifest| manifest.id.as_str());
+        match Trigger::load(&folder.file(TRIGGER), text, id) {
+            Ok(trigger) => checked.triggers.push(trigger),
+            Err(mistakes) => checked.found.extend(mistakes),
+        }
+    }
+    checked
+}
+
+fn missing(folder: &Folder, name: &str, message: &str) -> Diagnostic {
+    Diagnostic::whole_file(
+        "P015",
+        message,
+        folder.file(name),
+        format!("add the file `{name}`"),
+    )
+}
+
+/// What may be written and cannot be kept yet: refused, because a promise is never passed over in silence.
+fn not_implemented(manifest: &Manifest, file: &str, text: &str) -> Option<Diagnostic> {
+    let said = text
+        .get(manifest.on_failure_at.clone())
+        .unwrap_or_default()
+        .trim_matches(['"', '\'']);
+    let (message, help) = match (manifest.on_failure, manifest.kind) {
+        (OnFailure::Keep, _) => return None,
+        (OnFailure::RollBack, PlaybookKind::Lifecycle) if said == "lifecycle" => (
+            "a `lifecycle` playbook rolls back when it fails, which is not implemented yet".to_owned(),
+            "add `on_failure = \"keep\"`: what was done stays, and a person is told".to_owned(),
+        ),
+        _ => (
+            format!("`on_failure = \"{said}\"` is not implemented yet"),
+            "use `keep`: what was done stays, and a person is told".to_owned(),
+        ),
+    };
+    Some(Diagnostic::error(
+        "P014",
+        message,
+        file,
+        text,
+        manifest.on_failure_at.clone(),
+        help,
+    ))
+}
+
+fn check_script(program: &Program, ground: &Ground<'_>, deadline_ms: u64) -> Vec<Diagnostic> {
+    let facts = match script::check(program, &ground.words, &INPUTS) {
+        Ok(facts) => facts,
+        Err(mistakes) => return mistakes,
+    };
+    let text = Text::new(program.text());
+    let mut found = facts.warnings;
+    found.extend(calls::check(program, &text, &facts.calls, ground, deadline_ms));
+    found.extend(fields::check(program, &text));
+    found
+}

@@ -34,7 +34,11 @@ fn walk(folder: &Path, under: &str, found: &mut BTreeMap<String, std::path::Path
     for entry in entries {
         let entry = entry.unwrap();
         let name = entry.file_name().into_string().unwrap();
-        let path = if under.is_empty() { name } else { format!("{under}/{name}") };
+        let path = if under.is_empty() {
+            name
+        } else {
+            format!("{under}/{name}")
+        };
         if entry.file_type().unwrap().is_dir() {
             walk(&entry.path(), &path, found);
         } else {
@@ -45,7 +49,11 @@ fn walk(folder: &Path, under: &str, found: &mut BTreeMap<String, std::path::Path
 
 fn files(folder: &str) -> BTreeMap<String, std::path::PathBuf> {
     let mut found = BTreeMap::new();
-    walk(&Path::new(env!("CARGO_MANIFEST_DIR")).join(folder), "", &mut found);
+    walk(
+        &Path::new(env!("CARGO_MANIFEST_DIR")).join(folder),
+        "",
+        &mut found,
+    );
     found
 }
 
@@ -59,7 +67,8 @@ fn sources() -> Vec<File> {
 }
 
 fn house() -> House {
-    House::parse(&read("docs/ARCHITECTURE.md")).unwrap_or_else(|error| panic!("docs/ARCHITECTURE.md: {error}"))
+    House::parse(&read("docs/ARCHITECTURE.md"))
+        .unwrap_or_else(|error| panic!("docs/ARCHITECTURE.md: {error}"))
 }
 
 #[track_caller]
@@ -75,16 +84,37 @@ fn none(mut violations: Vec<String>) {
 }
 
 #[test]
+fn the_reading_sees_what_is_there() {
+    let sources = sources();
+    let next = sources.iter().find(|file| file.path == "run/next.rs").unwrap();
+    let names = |path: &[&str]| next.paths.iter().any(|found| found.what == path && !found.test);
+    assert!(names(&["crate", "journal", "RunState"]) && names(&["crate", "clock", "Time"]));
+    let to_rooms = sources
+        .iter()
+        .flat_map(|file| &file.paths)
+        .filter(|found| found.what[0] == "crate");
+    assert!(to_rooms.count() > 500, "most imports are not seen");
+}
+
+#[test]
 fn rooms_import_rooms_on_lower_floors_only() {
     let house = house();
-    none(sources().iter().flat_map(|file| rules::direction(&house, file)).collect());
+    none(
+        sources()
+            .iter()
+            .flat_map(|file| rules::direction(&house, file))
+            .collect(),
+    );
 }
 
 #[test]
 fn the_lower_floors_have_no_clock_no_chance_no_io() {
     let house = house();
     let sources = sources();
-    let mut violations: Vec<String> = sources.iter().flat_map(|file| rules::purity(&house, file)).collect();
+    let mut violations: Vec<String> = sources
+        .iter()
+        .flat_map(|file| rules::purity(&house, file))
+        .collect();
     violations.extend(rules::exceptions_without_use(&house, &sources));
     none(violations);
 }

@@ -43,15 +43,23 @@ impl House {
         let mut house = House::default();
         for row in rows(page, FLOORS)? {
             let [floor, rooms, _] = row.as_slice() else {
-                return Err(format!("a row of the floors table has {} cells, not 3", row.len()));
+                return Err(format!(
+                    "a row of the floors table has {} cells, not 3",
+                    row.len()
+                ));
             };
             let number: String = floor.chars().take_while(char::is_ascii_digit).collect();
-            let number: u32 =
-                number.parse().map_err(|_| format!("`{floor}` does not begin with a floor's number"))?;
+            let number: u32 = number
+                .parse()
+                .map_err(|_| format!("`{floor}` does not begin with a floor's number"))?;
             let ordered = floor.contains("in order");
             for (at, room) in in_backticks(rooms).enumerate() {
                 let later = rooms.contains(&format!("`{room}` (later)"));
-                let place = Place { floor: number, order: ordered.then_some(at), later };
+                let place = Place {
+                    floor: number,
+                    order: ordered.then_some(at),
+                    later,
+                };
                 if house.rooms.insert(room.to_owned(), place).is_some() {
                     return Err(format!("`{room}` is on two floors"));
                 }
@@ -86,9 +94,19 @@ fn rows(page: &str, head: &str) -> Result<Vec<Vec<String>>, String> {
     let rows: Vec<Vec<String>> = lines
         .skip(1)
         .take_while(|line| line.trim_start().starts_with('|'))
-        .map(|line| line.trim().trim_matches('|').split('|').map(|cell| cell.trim().to_owned()).collect())
+        .map(|line| {
+            line.trim()
+                .trim_matches('|')
+                .split('|')
+                .map(|cell| cell.trim().to_owned())
+                .collect()
+        })
         .collect();
-    if rows.is_empty() { Err(format!("the table `{head}` has no rows")) } else { Ok(rows) }
+    if rows.is_empty() {
+        Err(format!("the table `{head}` has no rows"))
+    } else {
+        Ok(rows)
+    }
 }
 
 fn in_backticks(text: &str) -> impl Iterator<Item = &str> {
@@ -115,9 +133,30 @@ words
     #[test]
     fn the_tables_are_read() {
         let house = House::parse(PAGE).unwrap();
-        assert_eq!(house.rooms["server"], Place { floor: 9, order: None, later: false });
-        assert_eq!(house.rooms["lsp"], Place { floor: 9, order: None, later: true });
-        assert_eq!(house.rooms["id"], Place { floor: 0, order: Some(1), later: false });
+        assert_eq!(
+            house.rooms["server"],
+            Place {
+                floor: 9,
+                order: None,
+                later: false
+            }
+        );
+        assert_eq!(
+            house.rooms["lsp"],
+            Place {
+                floor: 9,
+                order: None,
+                later: true
+            }
+        );
+        assert_eq!(
+            house.rooms["id"],
+            Place {
+                floor: 0,
+                order: Some(1),
+                later: false
+            }
+        );
         assert_eq!(house.exceptions["clock"], ["clock"]);
     }
 
@@ -133,10 +172,16 @@ words
     fn a_page_that_says_nothing_useful_is_refused() {
         for (broken, says) in [
             (PAGE.replace("| Floor |", "| Flor |"), "there is no table"),
-            (PAGE.replace("| 3 |", "| three |"), "does not begin with a floor's number"),
+            (
+                PAGE.replace("| 3 |", "| three |"),
+                "does not begin with a floor's number",
+            ),
             (PAGE.replace("`journal`", "`server`"), "`server` is on two floors"),
             (PAGE.replace("| it is one |", "| |"), "gives no reason"),
-            (PAGE.replace("| `clock` | `clock`", "| `cloc` | `clock`"), "which is on no floor"),
+            (
+                PAGE.replace("| `clock` | `clock`", "| `cloc` | `clock`"),
+                "which is on no floor",
+            ),
         ] {
             let error = House::parse(&broken).unwrap_err();
             assert!(error.contains(says), "{error}");

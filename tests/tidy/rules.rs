@@ -9,19 +9,26 @@ use super::source::{File, Found};
 const PURE_FLOOR_MAX: u32 = 3;
 
 /// Names that say nothing about what is inside.
-const EMPTY_NAMES: [&str; 10] =
-    ["util", "utils", "common", "types", "models", "helpers", "core", "manager", "service", "misc"];
+const EMPTY_NAMES: [&str; 10] = [
+    "util", "utils", "common", "types", "models", "helpers", "core", "manager", "service", "misc",
+];
 
 /// Letters that diagnostic codes begin with, before three digits.
 const CODE_LETTERS: [char; 4] = ['P', 'T', 'C', 'K'];
 
 /// Imports that point up or sideways, in test code too.
 pub fn direction(house: &House, file: &File) -> Vec<String> {
-    let Some(room) = file.room() else { return Vec::new() };
-    let Some(own) = house.rooms.get(room) else { return Vec::new() };
+    let Some(room) = file.room() else {
+        return Vec::new();
+    };
+    let Some(own) = house.rooms.get(room) else {
+        return Vec::new();
+    };
     let mut violations = Vec::new();
     for found in &file.paths {
-        let Some(other) = room_of(file, found) else { continue };
+        let Some(other) = room_of(file, found) else {
+            continue;
+        };
         if other == room {
             continue;
         }
@@ -31,7 +38,9 @@ pub fn direction(house: &House, file: &File) -> Vec<String> {
             None => violations.push(format!("{place}: `{other}` is no room of the floors table")),
             Some(others) if !own.may_use(*others) => {
                 let (from, to) = (own.floor, others.floor);
-                violations.push(format!("{place}: `{room}` (floor {from}) uses `{other}` (floor {to})"));
+                violations.push(format!(
+                    "{place}: `{room}` (floor {from}) uses `{other}` (floor {to})"
+                ));
             }
             Some(_) => {}
         }
@@ -59,14 +68,23 @@ type Impurity = &'static str;
 fn impurity(path: &[String]) -> Option<Impurity> {
     let parts: Vec<&str> = path.iter().map(String::as_str).collect();
     let has = |name: &str| parts.contains(&name);
-    if has("SystemTime") || has("Instant") || parts.ends_with(&["Timestamp", "now"]) || parts.ends_with(&["Zoned", "now"]) {
+    if has("SystemTime")
+        || has("Instant")
+        || parts.ends_with(&["Timestamp", "now"])
+        || parts.ends_with(&["Zoned", "now"])
+    {
         return Some("clock");
     }
     match parts.as_slice() {
         ["async" | "await"] | ["async_trait" | "tokio" | "futures_util", ..] => Some("async"),
         ["std", "fs", ..] | ["tempfile", ..] => Some("files"),
         // Addresses are nouns; sockets are not.
-        ["std", "net", "IpAddr" | "Ipv4Addr" | "Ipv6Addr" | "SocketAddr", ..] => None,
+        [
+            "std",
+            "net",
+            "IpAddr" | "Ipv4Addr" | "Ipv6Addr" | "SocketAddr",
+            ..,
+        ] => None,
         ["std", "net", ..] | ["reqwest" | "axum" | "rustls", ..] => Some("network"),
         ["rusqlite", ..] => Some("database"),
         ["std", "env" | "process", ..] | ["rustix", ..] => Some("process"),
@@ -78,8 +96,14 @@ fn impurity(path: &[String]) -> Option<Impurity> {
 
 /// What the pure floors do and should not; test code is free to.
 pub fn purity(house: &House, file: &File) -> Vec<String> {
-    let Some(room) = file.room() else { return Vec::new() };
-    if house.rooms.get(room).is_none_or(|place| place.floor > PURE_FLOOR_MAX) {
+    let Some(room) = file.room() else {
+        return Vec::new();
+    };
+    if house
+        .rooms
+        .get(room)
+        .is_none_or(|place| place.floor > PURE_FLOOR_MAX)
+    {
         return Vec::new();
     }
     let allowed = house.exceptions.get(room);
@@ -92,7 +116,10 @@ pub fn purity(house: &House, file: &File) -> Vec<String> {
                 return None;
             }
             let path = found.what.join("::");
-            Some(format!("src/{}:{}: `{path}` is {kind}, on a floor without it", file.path, found.line))
+            Some(format!(
+                "src/{}:{}: `{path}` is {kind}, on a floor without it",
+                file.path, found.line
+            ))
         })
         .collect()
 }
@@ -108,7 +135,9 @@ pub fn exceptions_without_use(house: &House, files: &[File]) -> Vec<String> {
                 .flat_map(|file| &file.paths)
                 .any(|found| !found.test && impurity(&found.what) == Some(kind.as_str()));
             if !used {
-                unused.push(format!("docs/ARCHITECTURE.md: `{room}` has the exception `{kind}` and does not use it"));
+                unused.push(format!(
+                    "docs/ARCHITECTURE.md: `{room}` has the exception `{kind}` and does not use it"
+                ));
             }
         }
     }
@@ -132,7 +161,9 @@ pub fn rooms(house: &House, paths: &[String]) -> Vec<String> {
         .collect();
     for (room, place) in &house.rooms {
         if !place.later && !built.contains(room.as_str()) {
-            violations.push(format!("docs/ARCHITECTURE.md: `{room}` is not built; write `{room}` (later), or take it away"));
+            violations.push(format!(
+                "docs/ARCHITECTURE.md: `{room}` is not built; write `{room}` (later), or take it away"
+            ));
         }
     }
     violations
@@ -156,8 +187,13 @@ pub fn names(paths: &[String]) -> Vec<String> {
 pub fn codes(files: &[File], pages: &BTreeMap<String, String>) -> Vec<String> {
     let mut used: BTreeMap<&str, String> = BTreeMap::new();
     for file in files {
-        for found in file.texts.iter().filter(|found| !found.test && is_code(&found.what)) {
-            used.entry(&found.what).or_insert_with(|| format!("src/{}:{}", file.path, found.line));
+        for found in file
+            .texts
+            .iter()
+            .filter(|found| !found.test && is_code(&found.what))
+        {
+            used.entry(&found.what)
+                .or_insert_with(|| format!("src/{}:{}", file.path, found.line));
         }
     }
     let mut violations = Vec::new();
@@ -193,7 +229,10 @@ pub fn links(pages: &BTreeMap<String, String>) -> Vec<(String, String)> {
         let folder = page.rsplit_once('/').map_or("", |(folder, _)| folder);
         // What stands in a fence is an example.
         let prose = text.split("```").step_by(2);
-        for target in prose.flat_map(|part| part.split("](").skip(1)).filter_map(|rest| rest.split(')').next()) {
+        for target in prose
+            .flat_map(|part| part.split("](").skip(1))
+            .filter_map(|rest| rest.split(')').next())
+        {
             let target = target.split('#').next().unwrap_or_default();
             if !target.is_empty() && !target.contains(':') {
                 found.push((page.clone(), joined(folder, target)));
@@ -255,9 +294,18 @@ mod tests {
         ] {
             breaks(&direction(&house(), &file("run/next.rs", text)), &says);
         }
-        breaks(&direction(&house(), &file("server/api.rs", "use crate::range::Range;")), &["uses `range`"]);
-        breaks(&direction(&house(), &file("clock.rs", "use crate::id::RunId;")), &["uses `id`"]);
-        breaks(&direction(&house(), &file("run/next.rs", "use crate::lib_thing;")), &["no room"]);
+        breaks(
+            &direction(&house(), &file("server/api.rs", "use crate::range::Range;")),
+            &["uses `range`"],
+        );
+        breaks(
+            &direction(&house(), &file("clock.rs", "use crate::id::RunId;")),
+            &["uses `id`"],
+        );
+        breaks(
+            &direction(&house(), &file("run/next.rs", "use crate::lib_thing;")),
+            &["no room"],
+        );
     }
 
     #[test]
@@ -266,7 +314,10 @@ mod tests {
                     /// See [`crate::server`].\nfn f() { let x = \"crate::server\"; }\nmod t { use super::super::server; }\n\
                     pub(crate) fn g() {}";
         breaks(&direction(&house(), &file("run/next.rs", text)), &[]);
-        breaks(&direction(&house(), &file("id.rs", "use crate::clock::Time;")), &[]);
+        breaks(
+            &direction(&house(), &file("id.rs", "use crate::clock::Time;")),
+            &[],
+        );
     }
 
     #[test]
@@ -284,15 +335,27 @@ mod tests {
             ("fn f() { getrandom::fill(b) }", "randomness"),
             ("fn f() { std::env::var(n) }", "process"),
         ] {
-            breaks(&purity(&house(), &file("journal/event.rs", text)), &[&format!("is {kind}")]);
+            breaks(
+                &purity(&house(), &file("journal/event.rs", text)),
+                &[&format!("is {kind}")],
+            );
         }
     }
 
     #[test]
     fn what_is_excepted_in_test_code_or_higher_up_is_fine() {
         let house = house();
-        breaks(&purity(&house, &file("script/state.rs", "use std::time::Instant;\nuse std::thread;")), &[]);
-        breaks(&purity(&house, &file("script/state.rs", "use std::fs;")), &["is files"]);
+        breaks(
+            &purity(
+                &house,
+                &file("script/state.rs", "use std::time::Instant;\nuse std::thread;"),
+            ),
+            &[],
+        );
+        breaks(
+            &purity(&house, &file("script/state.rs", "use std::fs;")),
+            &["is files"],
+        );
         breaks(&purity(&house, &file("run/next.rs", "async fn f() {}")), &[]);
         let text = "use std::net::IpAddr;\n#[cfg(test)]\nmod tests { use std::fs; async fn f() {} }";
         breaks(&purity(&house, &file("journal/event.rs", text)), &[]);
@@ -300,32 +363,64 @@ mod tests {
 
     #[test]
     fn an_exception_that_is_not_used_is_taken_away() {
-        let files = [file("script/state.rs", "use std::time::Instant;\n#[cfg(test)]\nuse std::thread;")];
-        breaks(&exceptions_without_use(&house(), &files), &["`script` has the exception `threads`"]);
+        let files = [file(
+            "script/state.rs",
+            "use std::time::Instant;\n#[cfg(test)]\nuse std::thread;",
+        )];
+        breaks(
+            &exceptions_without_use(&house(), &files),
+            &["`script` has the exception `threads`"],
+        );
     }
 
     #[test]
     fn table_and_source_have_the_same_rooms() {
-        let paths = ["lib.rs", "clock.rs", "id.rs", "run/mod.rs", "server/mod.rs", "range/a/b.rs", "attic/mod.rs"];
+        let paths = [
+            "lib.rs",
+            "clock.rs",
+            "id.rs",
+            "run/mod.rs",
+            "server/mod.rs",
+            "range/a/b.rs",
+            "attic/mod.rs",
+        ];
         let paths: Vec<String> = paths.iter().map(|path| (*path).to_owned()).collect();
-        breaks(&rooms(&house(), &paths), &["src/attic", "`journal` is not built", "`script` is not built"]);
+        breaks(
+            &rooms(&house(), &paths),
+            &["src/attic", "`journal` is not built", "`script` is not built"],
+        );
     }
 
     #[test]
     fn names_that_say_nothing_are_refused_as_file_and_as_folder() {
-        let paths: Vec<String> =
-            ["run/util.rs", "store/common/a.rs", "types.rs", "run/manager.rs", "run/score.rs", "store/runs.rs"]
-                .iter()
-                .map(|path| (*path).to_owned())
-                .collect();
-        breaks(&names(&paths), &["run/util.rs", "store/common", "types.rs", "run/manager.rs"]);
+        let paths: Vec<String> = [
+            "run/util.rs",
+            "store/common/a.rs",
+            "types.rs",
+            "run/manager.rs",
+            "run/score.rs",
+            "store/runs.rs",
+        ]
+        .iter()
+        .map(|path| (*path).to_owned())
+        .collect();
+        breaks(
+            &names(&paths),
+            &["run/util.rs", "store/common", "types.rs", "run/manager.rs"],
+        );
     }
 
     #[test]
     fn codes_and_pages_belong_together() {
         let files = [
-            file("script/lint.rs", "fn f() { mistake(\"P001\"); mistake(\"P002\"); word(\"T1078\"); }"),
-            file("script/more.rs", "#[cfg(test)]\nmod tests { const X: &str = \"P003\"; }"),
+            file(
+                "script/lint.rs",
+                "fn f() { mistake(\"P001\"); mistake(\"P002\"); word(\"T1078\"); }",
+            ),
+            file(
+                "script/more.rs",
+                "#[cfg(test)]\nmod tests { const X: &str = \"P003\"; }",
+            ),
         ];
         let page = |name: &str, text: &str| (name.to_owned(), text.to_owned());
         let pages = BTreeMap::from([
@@ -333,15 +428,26 @@ mod tests {
             page("P003.md", "# P003: used in a test only\n"),
             page("notes.md", ""),
         ]);
-        let says = ["`P002` has no page", "no code in src says `P003`", "notes.md is not named"];
+        let says = [
+            "`P002` has no page",
+            "no code in src says `P003`",
+            "notes.md is not named",
+        ];
         breaks(&codes(&files, &pages), &says);
-        let pages = BTreeMap::from([page("P001.md", "# P002: another"), page("P002.md", "# P002: fine")]);
-        breaks(&codes(&files, &pages), &["P001.md does not begin with `# P001: `"]);
+        let pages = BTreeMap::from([
+            page("P001.md", "# P002: another"),
+            page("P002.md", "# P002: fine"),
+        ]);
+        breaks(
+            &codes(&files, &pages),
+            &["P001.md does not begin with `# P001: `"],
+        );
     }
 
     #[test]
     fn links_are_followed_from_their_page() {
-        let text = "[a](../STYLE.md#names) [b](https://example.com/x) [c](#here)\n```\n[d](none.md)\n```\n[e](e.md)";
+        let text =
+            "[a](../STYLE.md#names) [b](https://example.com/x) [c](#here)\n```\n[d](none.md)\n```\n[e](e.md)";
         let pages = BTreeMap::from([("docs/guide/a.md".to_owned(), text.to_owned())]);
         let to: Vec<String> = links(&pages).into_iter().map(|(_, to)| to).collect();
         assert_eq!(to, ["docs/STYLE.md", "docs/guide/e.md"]);

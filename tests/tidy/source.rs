@@ -39,7 +39,10 @@ impl File {
     /// How many modules the file is below the crate: 2 for `run/next.rs`, 1 for `run/mod.rs`.
     pub fn depth(&self) -> usize {
         let mut parts: Vec<&str> = self.path.split('/').collect();
-        if parts.last().is_some_and(|last| *last == "mod.rs" || *last == "lib.rs") {
+        if parts
+            .last()
+            .is_some_and(|last| *last == "mod.rs" || *last == "lib.rs")
+        {
             parts.pop();
         }
         parts.len()
@@ -63,8 +66,11 @@ pub fn read_all(texts: &[(String, String)]) -> Vec<File> {
     for file in &mut files {
         let stem = file.path.trim_end_matches(".rs");
         let name = stem.rsplit('/').next().unwrap_or(stem);
-        let by_name = name == "tests" || name.ends_with("_tests") || stem.split('/').any(|part| part == "tests");
-        let by_word = test_modules.iter().any(|module| stem == module || stem.starts_with(&format!("{module}/")));
+        let by_name =
+            name == "tests" || name.ends_with("_tests") || stem.split('/').any(|part| part == "tests");
+        let by_word = test_modules
+            .iter()
+            .any(|module| stem == module || stem.starts_with(&format!("{module}/")));
         if by_name || by_word {
             file.paths.iter_mut().for_each(|found| found.test = true);
             file.texts.iter_mut().for_each(|found| found.test = true);
@@ -77,21 +83,34 @@ pub fn read_all(texts: &[(String, String)]) -> Vec<File> {
 pub fn read(path: &str, text: &str) -> (File, Vec<String>) {
     let tokens = tokens(text);
     let marks = marks(&tokens);
-    let mut file = File { path: path.to_owned(), ..File::default() };
+    let mut file = File {
+        path: path.to_owned(),
+        ..File::default()
+    };
     let mut at = 0;
     while let Some(token) = tokens.get(at) {
         let found = |line| (line, marks.test[at], marks.inside[at]);
         match &token.kind {
             Kind::Text(text) => {
                 let (line, test, inside) = found(token.line);
-                file.texts.push(Found { line, test, inside, what: text.clone() });
+                file.texts.push(Found {
+                    line,
+                    test,
+                    inside,
+                    what: text.clone(),
+                });
                 at += 1;
             }
             Kind::Word(_) => {
                 let (_, test, inside) = found(token.line);
                 let mut paths = Vec::new();
                 at = path_at(&tokens, at, Vec::new(), &mut paths);
-                let paths = paths.into_iter().map(|(what, line)| Found { line, test, inside, what });
+                let paths = paths.into_iter().map(|(what, line)| Found {
+                    line,
+                    test,
+                    inside,
+                    what,
+                });
                 file.paths.extend(paths);
             }
             Kind::Mark(_) => at += 1,
@@ -128,12 +147,20 @@ impl Token {
 }
 
 /// Reads the path that begins at a word, its groups spelt out; answers where it ends.
-fn path_at(tokens: &[Token], mut at: usize, before: Vec<String>, out: &mut Vec<(Vec<String>, usize)>) -> usize {
+fn path_at(
+    tokens: &[Token],
+    mut at: usize,
+    before: Vec<String>,
+    out: &mut Vec<(Vec<String>, usize)>,
+) -> usize {
     let mut path = before;
     let line = tokens.get(at).map_or(0, |token| token.line);
     loop {
         match tokens.get(at) {
-            Some(Token { kind: Kind::Word(word), .. }) => path.push(word.clone()),
+            Some(Token {
+                kind: Kind::Word(word),
+                ..
+            }) => path.push(word.clone()),
             Some(token) if token.is("*") => path.push("*".to_owned()),
             Some(token) if token.is("{") => {
                 at += 1;
@@ -161,7 +188,9 @@ fn path_at(tokens: &[Token], mut at: usize, before: Vec<String>, out: &mut Vec<(
         if !tokens.get(at).is_some_and(|token| token.is("::")) {
             break;
         }
-        let more = tokens.get(at + 1).is_some_and(|next| next.word().is_some() || next.is("{") || next.is("*"));
+        let more = tokens
+            .get(at + 1)
+            .is_some_and(|next| next.word().is_some() || next.is("{") || next.is("*"));
         if !more {
             break;
         }
@@ -179,8 +208,11 @@ struct Marks {
 
 /// For every token, whether it is under `#[cfg(test)]` and in how many inline modules.
 fn marks(tokens: &[Token]) -> Marks {
-    let mut marks =
-        Marks { test: vec![false; tokens.len()], inside: vec![0; tokens.len()], test_modules: Vec::new() };
+    let mut marks = Marks {
+        test: vec![false; tokens.len()],
+        inside: vec![0; tokens.len()],
+        test_modules: Vec::new(),
+    };
     for at in 0..tokens.len() {
         let words = |n: usize| tokens.get(at + n).and_then(Token::word);
         let is = |n: usize, mark: &str| tokens.get(at + n).is_some_and(|token| token.is(mark));
@@ -211,7 +243,12 @@ fn marks(tokens: &[Token]) -> Marks {
         for test in marks.test.iter_mut().take(end + 1).skip(at) {
             *test = true;
         }
-        let words: Vec<&str> = tokens.iter().take(end).skip(item).filter_map(Token::word).collect();
+        let words: Vec<&str> = tokens
+            .iter()
+            .take(end)
+            .skip(item)
+            .filter_map(Token::word)
+            .collect();
         if tokens.get(end).is_some_and(|token| token.is(";"))
             && let Some(at) = words.iter().position(|word| *word == "mod")
             && let Some(name) = words.get(at + 1)
@@ -299,7 +336,10 @@ fn tokens(text: &str) -> Vec<Token> {
                 end += 1;
             }
             let text = chars.iter().take(end).skip(open).collect();
-            tokens.push(Token { line: begun, kind: Kind::Text(text) });
+            tokens.push(Token {
+                line: begun,
+                kind: Kind::Text(text),
+            });
             at = end + 1 + hashes;
         } else if c == '"' {
             let open = at + 1;
@@ -310,7 +350,10 @@ fn tokens(text: &str) -> Vec<Token> {
                 line += usize::from(get(end.saturating_sub(1)) == '\n' && get(end.saturating_sub(2)) == '\\');
             }
             let text = chars.iter().take(end).skip(open).collect();
-            tokens.push(Token { line: begun, kind: Kind::Text(text) });
+            tokens.push(Token {
+                line: begun,
+                kind: Kind::Text(text),
+            });
             at = end + 1;
         } else if c == '\'' {
             // A character, or a lifetime.
@@ -335,13 +378,23 @@ fn tokens(text: &str) -> Vec<Token> {
             }
             let word: String = chars.iter().take(at).skip(open).collect();
             let is_number = word.starts_with(|c: char| c.is_ascii_digit());
-            let kind = if is_number { Kind::Mark(word) } else { Kind::Word(word) };
+            let kind = if is_number {
+                Kind::Mark(word)
+            } else {
+                Kind::Word(word)
+            };
             tokens.push(Token { line, kind });
         } else if c == ':' && get(at + 1) == ':' {
-            tokens.push(Token { line, kind: Kind::Mark("::".into()) });
+            tokens.push(Token {
+                line,
+                kind: Kind::Mark("::".into()),
+            });
             at += 2;
         } else {
-            tokens.push(Token { line, kind: Kind::Mark(c.to_string()) });
+            tokens.push(Token {
+                line,
+                kind: Kind::Mark(c.to_string()),
+            });
             at += 1;
         }
     }
@@ -364,7 +417,12 @@ mod tests {
     use super::*;
 
     fn paths(text: &str) -> Vec<String> {
-        read("run/next.rs", text).0.paths.iter().map(|found| found.what.join("::")).collect()
+        read("run/next.rs", text)
+            .0
+            .paths
+            .iter()
+            .map(|found| found.what.join("::"))
+            .collect()
     }
 
     #[test]
@@ -372,7 +430,14 @@ mod tests {
         let found = paths("use crate::{clock::{self, Time as T}, id::*};\nuse std::fs;");
         assert_eq!(
             found,
-            ["use", "crate::clock::self", "crate::clock::Time", "crate::id::*", "use", "std::fs"]
+            [
+                "use",
+                "crate::clock::self",
+                "crate::clock::Time",
+                "crate::id::*",
+                "use",
+                "std::fs"
+            ]
         );
     }
 
@@ -382,14 +447,21 @@ mod tests {
                     let s = \"crate::app\"; let r = r#\"crate::\"x\"#; let c = '\"'; crate::store::open::<u8>(c) }";
         let found = paths(text);
         assert!(found.contains(&"crate::store::open".to_owned()), "{found:?}");
-        assert!(!found.iter().any(|path| path.contains("server") || path.contains("cli") || path.contains("app")));
+        assert!(
+            !found
+                .iter()
+                .any(|path| path.contains("server") || path.contains("cli") || path.contains("app"))
+        );
     }
 
     #[test]
     fn lines_are_counted_over_texts_and_comments() {
         let (file, _) = read("a.rs", "/*\n*/ \"x\ny\" r\"\n\"\n\"a\\\nb\"\ncrate::id::RunId");
         let path = file.paths.first().unwrap();
-        assert_eq!((path.line, path.what.join("::")), (7, "crate::id::RunId".to_owned()));
+        assert_eq!(
+            (path.line, path.what.join("::")),
+            (7, "crate::id::RunId".to_owned())
+        );
     }
 
     #[test]
@@ -399,12 +471,19 @@ mod tests {
                     #[cfg(not(test))] use crate::f;";
         let (file, _) = read("run/next.rs", text);
         let of = |test: bool| -> Vec<&str> {
-            let found = file.paths.iter().filter(|found| found.test == test && found.what[0] == "crate");
+            let found = file
+                .paths
+                .iter()
+                .filter(|found| found.test == test && found.what[0] == "crate");
             found.map(|found| found.what[1].as_str()).collect()
         };
         assert_eq!(of(false), ["a", "e", "f"]);
         assert_eq!(of(true), ["b", "c", "d"]);
-        let inner = file.paths.iter().find(|found| found.what == ["crate", "c"]).unwrap();
+        let inner = file
+            .paths
+            .iter()
+            .find(|found| found.what == ["crate", "c"])
+            .unwrap();
         assert_eq!(inner.inside, 1);
     }
 

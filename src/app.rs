@@ -1,6 +1,5 @@
 //! Puts the rooms together into a working node. The only place that knows them all; decides nothing.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -10,7 +9,6 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use crate::clock::Clock;
-use crate::config::{Config, StoreUrl};
 use crate::connector::{self, Instances, Invoker};
 use crate::digest::Digest;
 use crate::guardrail::Policy;
@@ -20,6 +18,12 @@ use crate::notify::{self, LogChannel};
 use crate::run::{self, Builtins, Connected, HaltSwitch, Handle};
 use crate::script::Evaluators;
 use crate::store::Store;
+
+mod demo;
+mod serve;
+
+pub use demo::{DemoOptions, demo};
+pub use serve::{ServeOptions, Server, serve};
 
 /// Announcements that may wait before the looks of pipeline and worker take over.
 const ANNOUNCED_MAX: usize = 4_096;
@@ -155,40 +159,4 @@ async fn watch_switch(store: Arc<dyn Store>, halt: watch::Sender<HaltSwitch>, st
             changed
         });
     }
-}
-
-/// What the command line says differently from the configuration.
-#[derive(Clone, Debug, Default)]
-pub struct ServeOptions {
-    /// Where to listen instead.
-    pub listen: Option<SocketAddr>,
-    /// Where to keep things instead.
-    pub store: Option<StoreUrl>,
-}
-
-/// What the demo does.
-#[derive(Clone, Debug, Default)]
-pub struct DemoOptions {
-    /// Leave everything running at the end.
-    pub keep: bool,
-    /// Where to keep things; in memory where nothing is said.
-    pub store: Option<StoreUrl>,
-}
-
-/// Serves until it is told to stop.
-///
-/// # Errors
-/// What kept it from starting.
-pub async fn serve(config: Config, options: ServeOptions) -> anyhow::Result<()> {
-    let _ = (config, options);
-    anyhow::bail!("`serve` is not part of this build")
-}
-
-/// Shows what Cordon does, against a range on this machine.
-///
-/// # Errors
-/// What kept it from its end.
-pub async fn demo(options: DemoOptions) -> anyhow::Result<()> {
-    let _ = options;
-    anyhow::bail!("`demo` is not part of this build")
 }

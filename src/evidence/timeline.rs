@@ -43,7 +43,10 @@ pub fn one_line(row: &RunRow) -> String {
         (RunStatus::Settled, _) | (_, "") => String::new(),
         (_, what) => format!("  (waits for {what})"),
     };
-    clean(&format!("{}  {stands:<11}  {}  {}  {}{waits}", row.id, row.started_at, row.playbook, row.subject))
+    clean(&format!(
+        "{}  {stands:<11}  {}  {}  {}{waits}",
+        row.id, row.started_at, row.playbook, row.subject
+    ))
 }
 
 struct Teller {
@@ -65,20 +68,35 @@ impl Teller {
             Event::RunSettled { end, why } => Some((*at, *end, why.as_str())),
             _ => None,
         });
-        self.page.line("", &format!("{}  {}", row.title, row.id), Tone::Strong);
-        let kind = header.map(|header| format!(", bundle {}", header.bundle.short())).unwrap_or_default();
+        self.page
+            .line("", &format!("{}  {}", row.title, row.id), Tone::Strong);
+        let kind = header
+            .map(|header| format!(", bundle {}", header.bundle.short()))
+            .unwrap_or_default();
         self.fact("playbook", &format!("{}{kind}", row.playbook), Tone::Plain);
-        self.fact("about", &format!("{}, severity {}", row.subject, row.severity_id.word()), Tone::Plain);
+        self.fact(
+            "about",
+            &format!("{}, severity {}", row.subject, row.severity_id.word()),
+            Tone::Plain,
+        );
         let cause = header.map_or_else(|| row.cause.clone(), |header| cause_text(&header.cause));
         self.fact("because", &cause, Tone::Plain);
         if header.is_some_and(|header| header.weak_source) {
-            self.fact("", "the alert's source proves itself by a fixed value or nothing", Tone::Careful);
+            self.fact(
+                "",
+                "the alert's source proves itself by a fixed value or nothing",
+                Tone::Careful,
+            );
         }
         self.fact("began", &self.began.to_string(), Tone::Plain);
         match settled {
             Some((at, end, why)) => {
                 let took = duration_text(at.since_ms(self.began));
-                self.fact("ended", &format!("{} after {took}: {why}", end.word()), tone_of(end));
+                self.fact(
+                    "ended",
+                    &format!("{} after {took}: {why}", end.word()),
+                    tone_of(end),
+                );
             }
             None if row.status == RunStatus::Parked => self.fact("stands", "PARKED", Tone::Loud),
             None => self.fact("stands", row.status.word(), Tone::Careful),
@@ -92,7 +110,10 @@ impl Teller {
 
     fn waiting(&mut self, row: &RunRow) {
         if row.status != RunStatus::Settled && !row.waits_for.is_empty() {
-            let until = row.wake_at.map(|at| format!(", looked at again {at}")).unwrap_or_default();
+            let until = row
+                .wake_at
+                .map(|at| format!(", looked at again {at}"))
+                .unwrap_or_default();
             self.page.gap();
             self.fact("waits for", &format!("{}{until}", row.waits_for), Tone::Careful);
         }
@@ -102,7 +123,8 @@ impl Teller {
     fn entry(&mut self, at: Time, word: &str, text: &str, tone: Tone) {
         let mark = if tone == Tone::Loud { "!!" } else { "  " };
         let since = since(at.since_ms(self.began));
-        self.page.line(&format!("{mark}{since:>9}  {word:<9} "), text, tone);
+        self.page
+            .line(&format!("{mark}{since:>9}  {word:<9} "), text, tone);
     }
 
     /// One entry about an effect, with its number, so that branches can be told apart.
@@ -119,14 +141,22 @@ impl Teller {
                 (None, Some(error)) => format!("no answer: {error}"),
                 (None, None) => "no answer".to_owned(),
             };
-            let peer = request.peer.as_deref().map(|peer| format!(" {peer}")).unwrap_or_default();
+            let peer = request
+                .peer
+                .as_deref()
+                .map(|peer| format!(" {peer}"))
+                .unwrap_or_default();
             let text = format!(
                 "{} {}{peer} -> {answer} in {}",
                 request.method,
                 path(&request.url),
                 duration_text(request.duration_ms)
             );
-            let tone = if request.status.is_some_and(|status| status < 400) { Tone::Dim } else { Tone::Careful };
+            let tone = if request.status.is_some_and(|status| status < 400) {
+                Tone::Dim
+            } else {
+                Tone::Careful
+            };
             self.page.line(&" ".repeat(26), &text, tone);
         }
     }
@@ -135,11 +165,27 @@ impl Teller {
         match event {
             Event::RunStarted(header) => self.started(at, header),
             Event::RunClaimed { epoch, worker } => {
-                self.entry(at, "taken over", &format!("by {worker}, claim {epoch}"), Tone::Dim);
+                self.entry(
+                    at,
+                    "taken over",
+                    &format!("by {worker}, claim {epoch}"),
+                    Tone::Dim,
+                );
             }
-            Event::StepAsked { step, name, args, line, .. } => {
+            Event::StepAsked {
+                step,
+                name,
+                args,
+                line,
+                ..
+            } => {
                 self.lines.insert(step.clone(), (name.clone(), *line));
-                self.entry(at, &place(*line), &format!("{name}{}", args_text(args)), Tone::Strong);
+                self.entry(
+                    at,
+                    &place(*line),
+                    &format!("{name}{}", args_text(args)),
+                    Tone::Strong,
+                );
             }
             Event::StepTold { name, args, line, .. } => self.told(at, name, args, *line),
             Event::TimerSet { step, due } => {
@@ -149,16 +195,29 @@ impl Teller {
             }
             Event::StepAnswered { step, result } => self.answered(at, step, result),
             Event::EffectBound(bound) => self.bound(at, bound),
-            Event::EffectResolved { effect, target, requests } => {
+            Event::EffectResolved {
+                effect,
+                target,
+                requests,
+            } => {
                 self.of_effect(at, *effect, "target", &target.label(), Tone::Plain);
                 self.requests(requests);
             }
-            Event::EffectFailed { effect, fault, retry, requests } => {
+            Event::EffectFailed {
+                effect,
+                fault,
+                retry,
+                requests,
+            } => {
                 let text = format!("{}{}", fault_text(fault), retry_text(*retry));
                 self.of_effect(at, *effect, "not read", &text, Tone::Careful);
                 self.requests(requests);
             }
-            Event::EffectCaptured { effect, reading, requests } => {
+            Event::EffectCaptured {
+                effect,
+                reading,
+                requests,
+            } => {
                 let text = format!("`{}`{}", reading.state, fields(&reading.fields));
                 self.of_effect(at, *effect, "before", &text, Tone::Plain);
                 self.requests(requests);
@@ -172,19 +231,40 @@ impl Teller {
                 self.of_effect(at, *effect, "verdict", &text, tone);
             }
             Event::EffectIntended(intent) => self.intended(at, intent),
-            Event::EffectEnded { effect, attempt, outcome, requests, duration_ms } => {
+            Event::EffectEnded {
+                effect,
+                attempt,
+                outcome,
+                requests,
+                duration_ms,
+            } => {
                 self.ended(at, *effect, *attempt, outcome, *duration_ms);
                 self.requests(requests);
             }
-            Event::EffectProbed { effect, found, requests } => {
+            Event::EffectProbed {
+                effect,
+                found,
+                requests,
+            } => {
                 let text = match found {
-                    Ok(reading) => format!("looked whether it happened: reads `{}`, not (yet) so", reading.state),
-                    Err(fault) => format!("looked whether it happened and could not see: {}", fault_text(fault)),
+                    Ok(reading) => format!(
+                        "looked whether it happened: reads `{}`, not (yet) so",
+                        reading.state
+                    ),
+                    Err(fault) => format!(
+                        "looked whether it happened and could not see: {}",
+                        fault_text(fault)
+                    ),
                 };
                 self.of_effect(at, *effect, "probed", &text, Tone::Careful);
                 self.requests(requests);
             }
-            Event::EffectVerified { effect, verification, reading, requests } => {
+            Event::EffectVerified {
+                effect,
+                verification,
+                reading,
+                requests,
+            } => {
                 self.verified(at, *effect, *verification, reading.as_ref());
                 self.requests(requests);
             }
@@ -192,22 +272,46 @@ impl Teller {
                 let text = format!("it may or may not have happened: {why}; look, then say what happened");
                 self.of_effect(at, *effect, "IN DOUBT", &text, Tone::Loud);
             }
-            Event::Alarmed { code, message, effect } => match effect {
-                Some(effect) => self.of_effect(at, *effect, "ALARM", &format!("{code}: {message}"), Tone::Loud),
+            Event::Alarmed {
+                code,
+                message,
+                effect,
+            } => match effect {
+                Some(effect) => {
+                    self.of_effect(at, *effect, "ALARM", &format!("{code}: {message}"), Tone::Loud)
+                }
                 None => self.entry(at, "ALARM", &format!("{code}: {message}"), Tone::Loud),
             },
             Event::ScriptReturned { value } => {
-                let value = if value.is_null() { String::new() } else { format!(" with {}", json_text(value)) };
+                let value = if value.is_null() {
+                    String::new()
+                } else {
+                    format!(" with {}", json_text(value))
+                };
                 self.entry(at, "script", &format!("ended{value}"), Tone::Plain);
             }
             Event::ScriptFailed { fault, line, column } => {
-                let place = if *line == 0 { String::new() } else { format!(" at line {line}, column {column}") };
-                self.entry(at, "script", &format!("FAILED{place}: {}", fault_text(fault)), Tone::Loud);
+                let place = if *line == 0 {
+                    String::new()
+                } else {
+                    format!(" at line {line}, column {column}")
+                };
+                self.entry(
+                    at,
+                    "script",
+                    &format!("FAILED{place}: {}", fault_text(fault)),
+                    Tone::Loud,
+                );
             }
             Event::RunParked { why } => self.entry(at, "PARKED", why, Tone::Loud),
             Event::RunSettled { end, why } => {
                 let took = duration_text(at.since_ms(self.began));
-                self.entry(at, "settled", &format!("{} after {took}: {why}", end.word()), tone_of(*end));
+                self.entry(
+                    at,
+                    "settled",
+                    &format!("{} after {took}: {why}", end.word()),
+                    tone_of(*end),
+                );
             }
             Event::AlertAccepted { .. }
             | Event::AlertSplit { .. }
@@ -219,15 +323,30 @@ impl Teller {
 
     fn started(&mut self, at: Time, header: &Header) {
         let allowed = duration_text(header.deadline.since_ms(at));
-        self.entry(at, "started", &format!("{}, has {allowed}", header.playbook), Tone::Plain);
+        self.entry(
+            at,
+            "started",
+            &format!("{}, has {allowed}", header.playbook),
+            Tone::Plain,
+        );
     }
 
     fn told(&mut self, at: Time, name: &str, args: &[Value], line: u32) {
         if name == "note" {
             let text: Vec<String> = args.iter().map(plain_text).collect();
-            self.entry(at, "note", &format!("{} ({})", text.join(" "), place(line)), Tone::Plain);
+            self.entry(
+                at,
+                "note",
+                &format!("{} ({})", text.join(" "), place(line)),
+                Tone::Plain,
+            );
         } else {
-            self.entry(at, "tells", &format!("{name}{} ({})", args_text(args), place(line)), Tone::Plain);
+            self.entry(
+                at,
+                "tells",
+                &format!("{name}{} ({})", args_text(args), place(line)),
+                Tone::Plain,
+            );
         }
     }
 
@@ -235,7 +354,9 @@ impl Teller {
         let (name, line) = self.lines.get(step).cloned().unwrap_or_default();
         let (text, tone) = match result {
             Answered::Fault(fault) => (format!("{name}: {}", fault_text(fault)), Tone::Careful),
-            Answered::Value(value) if name == "wait" && value.is_null() => ("the wait is over".into(), Tone::Plain),
+            Answered::Value(value) if name == "wait" && value.is_null() => {
+                ("the wait is over".into(), Tone::Plain)
+            }
             Answered::Value(value) => (format!("{name}: {}", receipt(value)), Tone::Plain),
         };
         self.entry(at, "answered", &format!("{text} ({})", place(line)), tone);
@@ -243,11 +364,23 @@ impl Teller {
 
     fn bound(&mut self, at: Time, bound: &Bound) {
         let number = self.effects.len() + 1;
-        self.effects.insert(bound.effect, (number, bound.spec.name.to_string()));
-        let whom = bound.entity.as_ref().map(|entity| format!(" on {}", entity.label())).unwrap_or_default();
+        self.effects
+            .insert(bound.effect, (number, bound.spec.name.to_string()));
+        let whom = bound
+            .entity
+            .as_ref()
+            .map(|entity| format!(" on {}", entity.label()))
+            .unwrap_or_default();
         let by = format!(" by `{}`", bound.instance);
-        let lease = bound.lease_ms.map(|ms| format!(", for {}", duration_text(ms))).unwrap_or_default();
-        let reverts = bound.reverts.as_ref().map(|of| format!(", restores {}", of.effect)).unwrap_or_default();
+        let lease = bound
+            .lease_ms
+            .map(|ms| format!(", for {}", duration_text(ms)))
+            .unwrap_or_default();
+        let reverts = bound
+            .reverts
+            .as_ref()
+            .map(|of| format!(", restores {}", of.effect))
+            .unwrap_or_default();
         let text = format!("{}{whom}{by}{lease}{reverts}  {}", bound.spec.name, bound.effect);
         self.of_effect(at, bound.effect, "effect", &text, Tone::Strong);
     }
@@ -258,24 +391,38 @@ impl Teller {
             Some(undo) => format!("undone by {}", undo.action),
             None => "nothing to undo".to_owned(),
         };
-        let until = intent.until.map(|until| format!(", lease until {until}")).unwrap_or_default();
+        let until = intent
+            .until
+            .map(|until| format!(", lease until {until}"))
+            .unwrap_or_default();
         let text = format!("attempt {}, key {key}…, {undo}{until}", intent.attempt);
         self.of_effect(at, intent.effect, "intent", &text, Tone::Plain);
     }
 
     fn ended(&mut self, at: Time, effect: EffectId, attempt: u32, outcome: &Outcome, ms: u64) {
-        let took = if ms == 0 { String::new() } else { format!(" in {}", duration_text(ms)) };
+        let took = if ms == 0 {
+            String::new()
+        } else {
+            format!(" in {}", duration_text(ms))
+        };
         let (word, text, tone) = match outcome {
             Outcome::Done { how, .. } => ("done", format!("{}{took}", how_text(*how)), Tone::Good),
-            Outcome::NotDone { fault, .. } if attempt == 0 => {
-                ("refused", format!("{}; nothing was sent", fault_text(fault)), Tone::Careful)
-            }
-            Outcome::NotDone { fault, retry } => {
-                ("not done", format!("{}{took}{}", fault_text(fault), retry_text(*retry)), Tone::Careful)
-            }
+            Outcome::NotDone { fault, .. } if attempt == 0 => (
+                "refused",
+                format!("{}; nothing was sent", fault_text(fault)),
+                Tone::Careful,
+            ),
+            Outcome::NotDone { fault, retry } => (
+                "not done",
+                format!("{}{took}{}", fault_text(fault), retry_text(*retry)),
+                Tone::Careful,
+            ),
             Outcome::Unknown { fault } => (
                 "UNKNOWN",
-                format!("{}{took}; it may have happened, so it is looked for and not repeated", fault_text(fault)),
+                format!(
+                    "{}{took}; it may have happened, so it is looked for and not repeated",
+                    fault_text(fault)
+                ),
                 Tone::Loud,
             ),
         };
@@ -289,8 +436,13 @@ impl Teller {
             Verification::Yes => (format!("in force: {read}"), Tone::Good),
             Verification::Pending => (format!("not yet in force: {read}"), Tone::Careful),
             Verification::NotInForce => (format!("REQUESTED, NOT IN FORCE: {read}"), Tone::Loud),
-            Verification::Unverifiable => ("nobody can look whether it is in force".to_owned(), Tone::Careful),
-            Verification::Contradicted => (format!("CONTRADICTED: the vendor said yes, but it {read}"), Tone::Loud),
+            Verification::Unverifiable => {
+                ("nobody can look whether it is in force".to_owned(), Tone::Careful)
+            }
+            Verification::Contradicted => (
+                format!("CONTRADICTED: the vendor said yes, but it {read}"),
+                Tone::Loud,
+            ),
         };
         self.of_effect(at, effect, "verified", &text, tone);
     }
@@ -316,7 +468,11 @@ fn how_text(how: Done) -> &'static str {
 
 fn cause_text(cause: &Cause) -> String {
     match cause {
-        Cause::Trigger { trigger, finding, alert } => format!("trigger `{trigger}` fits {finding} of {alert}"),
+        Cause::Trigger {
+            trigger,
+            finding,
+            alert,
+        } => format!("trigger `{trigger}` fits {finding} of {alert}"),
         other => other.line(),
     }
 }
@@ -345,12 +501,19 @@ fn path(url: &str) -> &str {
 
 fn args_text(args: &[Value]) -> String {
     let args: Vec<String> = args.iter().map(argument).collect();
-    if args.is_empty() { String::new() } else { format!(" {}", args.join(", ")) }
+    if args.is_empty() {
+        String::new()
+    } else {
+        format!(" {}", args.join(", "))
+    }
 }
 
 /// An entity as its label, everything else as JSON.
 fn argument(value: &Value) -> String {
-    match (value.get("type").and_then(Value::as_str), value.get("name").and_then(Value::as_str)) {
+    match (
+        value.get("type").and_then(Value::as_str),
+        value.get("name").and_then(Value::as_str),
+    ) {
         (Some(kind), Some(name)) => format!("{} {name}", kind.replace('_', " ")),
         _ => json_text(value),
     }
@@ -360,7 +523,11 @@ fn argument(value: &Value) -> String {
 fn receipt(value: &Value) -> String {
     match (value.get("effect"), value.get("verified").and_then(Value::as_str)) {
         (Some(_), Some(verified)) => {
-            let how = value.get("how").and_then(Value::as_str).unwrap_or("done").replace('_', " ");
+            let how = value
+                .get("how")
+                .and_then(Value::as_str)
+                .unwrap_or("done")
+                .replace('_', " ");
             format!("{how}, verified: {verified}")
         }
         _ => json_text(value),

@@ -7,7 +7,7 @@ mod tally;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use prometheus_client::encoding::text::{encode_eof, encode_registry};
 use prometheus_client::metrics::counter::Counter;
@@ -28,6 +28,9 @@ pub(crate) type Labels = Vec<(&'static str, String)>;
 /// The content type of what [`Telemetry::scrape`] gives (OpenMetrics 1.0, "Content-Type").
 pub const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
+/// How old metrics may be before they are gathered anew.
+const SCRAPE_AGAIN: Duration = Duration::from_secs(1);
+
 /// The metrics of this process.
 pub struct Telemetry {
     registry: Registry,
@@ -36,7 +39,13 @@ pub struct Telemetry {
     started: Instant,
     kept: AtomicU64,
     baseline: Mutex<Option<Baseline>>,
-    tally: tokio::sync::Mutex<Tally>,
+    counting: tokio::sync::Mutex<Counting>,
+}
+
+/// What one scrape at a time may use.
+struct Counting {
+    tally: Tally,
+    last: Option<(Instant, String)>,
 }
 
 /// What was there at the first scrape: alerts in the store, and alerts this process had kept.
@@ -71,7 +80,7 @@ impl Telemetry {
             started: Instant::now(),
             kept: AtomicU64::new(0),
             baseline: Mutex::new(None),
-            tally: tokio::sync::Mutex::new(tally),
+            counting: tokio::sync::Mutex::new(Counting { tally, last: None }),
         }
     }
 
@@ -93,14 +102,19 @@ impl Telemetry {
         u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
-    /// Everything, as OpenMetrics text. Reads the totals of every partition, and what was appended to the
-    /// journal since the last time, up to a bound.
+    /// Everything, as OpenMetrics text, at most a second old. Reads the totals of every partition, and what was
+    /// appended to the journal since the last time, up to a bound.
     pub async fn scrape(&self, store: &dyn Store, now: Time) -> Result<String, Error> {
-        // One at a time: a scrape that is slower than its interval must not pile up.
-        let mut tally = self.tally.lock().await;
+        // One at a time, and not without pause: metrics need no token, and must not be a way to wear the store out.
+        let mut counting = self.counting.lock().await;
+        if let Some((at, text)) = &counting.last
+            && at.elapsed() < SCRAPE_AGAIN
+        {
+            return Ok(text.clone());
+        }
         let kept = self.kept.load(Ordering::SeqCst);
         let counts = totals(store, now).await?;
-        tally.catch_up(store).await?;
+        counting.tally.catch_up(store).await?;
         self.uptime
             .set(i64::try_from(self.started.elapsed().as_secs()).unwrap_or(i64::MAX));
         let unbalanced = self.unbalanced(&counts, kept);
@@ -112,6 +126,7 @@ impl Telemetry {
         written.map_err(|error| Error::Unavailable {
             why: format!("metrics cannot be written: {error}"),
         })?;
+        counting.last = Some((Instant::now(), text.clone()));
         Ok(text)
     }
 

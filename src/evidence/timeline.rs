@@ -6,17 +6,19 @@ use std::collections::HashMap;
 
 use serde_json::Value;
 
-use super::page::{Page, Tone, clean, short};
-use crate::action::{Done, Fault, Outcome, Reading, Request, Retry, Verification};
+use super::page::{Page, Tone, clean};
+use super::words::{
+    args_text, cause_text, fault_text, fields, how_text, json_text, path, place, plain_text, receipt,
+    retry_text, since, tone_of,
+};
+use crate::action::{Done, Outcome, Reading, Request, Verification};
 use crate::clock::{Time, duration_text};
 use crate::guardrail::Decision;
 use crate::id::EffectId;
-use crate::journal::{Answered, Bound, Cause, End, Event, Header, Intent};
+use crate::journal::{Answered, Bound, End, Event, Header, Intent};
 use crate::script::StepId;
 use crate::store::{RunRow, RunStatus};
 
-/// Longest argument or value shown, characters.
-const VALUE_CHARS_MAX: usize = 160;
 /// Digits of an idempotency key that are shown: enough to find it in the vendor's log.
 const KEY_CHARS: usize = 8;
 
@@ -49,11 +51,35 @@ pub fn one_line(row: &RunRow) -> String {
     ))
 }
 
+/// How an effect stands to being undone.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Undoing {
+    /// It changes nothing.
+    Read,
+    /// It is an undo.
+    Reverts,
+    /// Its manifest has an undo.
+    Reversible,
+    /// It cannot be taken back.
+    Irreversible,
+}
+
+impl Undoing {
+    fn of(bound: &Bound) -> Undoing {
+        match (&bound.reverts, &bound.spec.undo) {
+            _ if !bound.spec.changes() => Undoing::Read,
+            (Some(_), _) => Undoing::Reverts,
+            (None, Some(_)) => Undoing::Reversible,
+            (None, None) => Undoing::Irreversible,
+        }
+    }
+}
+
 struct Teller {
     page: Page,
     began: Time,
-    /// Number and action of each effect, in the order they were bound.
-    effects: HashMap<EffectId, (usize, String)>,
+    /// Number of each effect, in the order they were bound, and what can be said of its undo.
+    effects: HashMap<EffectId, (usize, Undoing)>,
     /// Name and line of each ask.
     lines: HashMap<StepId, (String, u32)>,
 }
@@ -133,6 +159,12 @@ impl Teller {
         self.entry(at, word, &format!("#{number} {text}"), tone);
     }
 
+    fn undoing(&self, effect: EffectId) -> Undoing {
+        self.effects
+            .get(&effect)
+            .map_or(Undoing::Irreversible, |(_, undoing)| *undoing)
+    }
+
     fn requests(&mut self, requests: &[Request]) {
         for request in requests {
             let answer = match (request.status, request.error.as_deref()) {
@@ -165,12 +197,7 @@ impl Teller {
         match event {
             Event::RunStarted(header) => self.started(at, header),
             Event::RunClaimed { epoch, worker } => {
-                self.entry(
-                    at,
-                    "taken over",
-                    &format!("by {worker}, claim {epoch}"),
-                    Tone::Dim,
-                );
+                self.entry(at, "takeover", &format!("by {worker}, claim {epoch}"), Tone::Dim);
             }
             Event::StepAsked {
                 step,
@@ -364,8 +391,7 @@ impl Teller {
 
     fn bound(&mut self, at: Time, bound: &Bound) {
         let number = self.effects.len() + 1;
-        self.effects
-            .insert(bound.effect, (number, bound.spec.name.to_string()));
+        self.effects.insert(bound.effect, (number, Undoing::of(bound)));
         let whom = bound
             .entity
             .as_ref()
@@ -387,15 +413,18 @@ impl Teller {
 
     fn intended(&mut self, at: Time, intent: &Intent) {
         let key: String = intent.key.chars().take(KEY_CHARS).collect();
-        let undo = match &intent.undo {
-            Some(undo) => format!("undone by {}", undo.action),
-            None => "nothing to undo".to_owned(),
+        let kind = self.undoing(intent.effect);
+        let undo = match (&intent.undo, kind) {
+            (Some(undo), _) => format!(", undone by {}", undo.action),
+            (None, Undoing::Reversible) => ", nothing to undo: it was so before".to_owned(),
+            (None, Undoing::Irreversible) => ", CANNOT be undone".to_owned(),
+            (None, Undoing::Read | Undoing::Reverts) => String::new(),
         };
         let until = intent
             .until
             .map(|until| format!(", lease until {until}"))
             .unwrap_or_default();
-        let text = format!("attempt {}, key {key}…, {undo}{until}", intent.attempt);
+        let text = format!("attempt {}, key {key}…{undo}{until}", intent.attempt);
         self.of_effect(at, intent.effect, "intent", &text, Tone::Plain);
     }
 
@@ -406,6 +435,16 @@ impl Teller {
             format!(" in {}", duration_text(ms))
         };
         let (word, text, tone) = match outcome {
+            Outcome::Done { .. } if self.undoing(effect) == Undoing::Read => {
+                ("read", format!("the vendor answered{took}"), Tone::Plain)
+            }
+            Outcome::Done {
+                how: Done::Observed, ..
+            } => (
+                "done",
+                "looking shows that it is so; its answer never came".to_owned(),
+                Tone::Good,
+            ),
             Outcome::Done { how, .. } => ("done", format!("{}{took}", how_text(*how)), Tone::Good),
             Outcome::NotDone { fault, .. } if attempt == 0 => (
                 "refused",
@@ -419,10 +458,7 @@ impl Teller {
             ),
             Outcome::Unknown { fault } => (
                 "UNKNOWN",
-                format!(
-                    "{}{took}; it may have happened, so it is looked for and not repeated",
-                    fault_text(fault)
-                ),
+                format!("{}{took}; it may or may not have happened", fault_text(fault)),
                 Tone::Loud,
             ),
         };
@@ -445,118 +481,5 @@ impl Teller {
             ),
         };
         self.of_effect(at, effect, "verified", &text, tone);
-    }
-}
-
-fn tone_of(end: End) -> Tone {
-    match end {
-        End::Succeeded => Tone::Good,
-        End::RolledBack | End::Cancelled => Tone::Careful,
-        End::Kept | End::InDoubt => Tone::Loud,
-    }
-}
-
-fn how_text(how: Done) -> &'static str {
-    match how {
-        Done::Acted => "the vendor said yes",
-        Done::AlreadySo => "it was so before, nothing was sent",
-        Done::Observed => "the answer was lost, looking showed that it is so",
-        Done::StillHeld => "our share of the hold is gone; others still hold it, nothing was sent",
-        Done::NothingToRestore => "there was nothing to restore, nothing was sent",
-    }
-}
-
-fn cause_text(cause: &Cause) -> String {
-    match cause {
-        Cause::Trigger {
-            trigger,
-            finding,
-            alert,
-        } => format!("trigger `{trigger}` fits {finding} of {alert}"),
-        other => other.line(),
-    }
-}
-
-fn fault_text(fault: &Fault) -> String {
-    format!("{}: {}", fault.code, fault.message)
-}
-
-fn retry_text(retry: Retry) -> String {
-    match retry {
-        Retry::Never => String::new(),
-        Retry::Backoff => "; tried again after a pause".to_owned(),
-        Retry::AfterMs(ms) => format!("; tried again after {}", duration_text(ms)),
-    }
-}
-
-fn place(line: u32) -> String {
-    format!("line {line}")
-}
-
-/// The path of an address, without its host; the peer is shown beside it.
-fn path(url: &str) -> &str {
-    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
-    rest.find('/').and_then(|slash| rest.get(slash..)).unwrap_or("/")
-}
-
-fn args_text(args: &[Value]) -> String {
-    let args: Vec<String> = args.iter().map(argument).collect();
-    if args.is_empty() {
-        String::new()
-    } else {
-        format!(" {}", args.join(", "))
-    }
-}
-
-/// An entity as its label, everything else as JSON.
-fn argument(value: &Value) -> String {
-    match (
-        value.get("type").and_then(Value::as_str),
-        value.get("name").and_then(Value::as_str),
-    ) {
-        (Some(kind), Some(name)) => format!("{} {name}", kind.replace('_', " ")),
-        _ => json_text(value),
-    }
-}
-
-/// A receipt by what matters of it, everything else as JSON.
-fn receipt(value: &Value) -> String {
-    match (value.get("effect"), value.get("verified").and_then(Value::as_str)) {
-        (Some(_), Some(verified)) => {
-            let how = value
-                .get("how")
-                .and_then(Value::as_str)
-                .unwrap_or("done")
-                .replace('_', " ");
-            format!("{how}, verified: {verified}")
-        }
-        _ => json_text(value),
-    }
-}
-
-fn plain_text(value: &Value) -> String {
-    value.as_str().map_or_else(|| json_text(value), str::to_owned)
-}
-
-fn fields(value: &Value) -> String {
-    match value {
-        Value::Null => String::new(),
-        Value::Object(map) if map.is_empty() => String::new(),
-        other => format!(" {}", json_text(other)),
-    }
-}
-
-fn json_text(value: &Value) -> String {
-    short(&value.to_string(), VALUE_CHARS_MAX)
-}
-
-/// Time since the beginning, at most nine characters: `+0.123s`, `+12m 05s`, `+3h 05m`, `+2d 03h`.
-fn since(ms: u64) -> String {
-    let s = ms / 1_000;
-    match s {
-        0..=59 => format!("+{s}.{:03}s", ms % 1_000),
-        60..=3_599 => format!("+{}m {:02}s", s / 60, s % 60),
-        3_600..=86_399 => format!("+{}h {:02}m", s / 3_600, s % 3_600 / 60),
-        _ => format!("+{}d {:02}h", s / 86_400, s % 86_400 / 3_600),
     }
 }

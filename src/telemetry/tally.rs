@@ -112,10 +112,8 @@ impl Tally {
                         .inc();
                 }
             }
-            Event::EffectBound(bound) => {
-                if self.actions.len() < EFFECTS_MAX {
-                    self.actions.insert(bound.effect, bound.spec.name.to_string());
-                }
+            Event::EffectBound(bound) if self.actions.len() < EFFECTS_MAX => {
+                self.actions.insert(bound.effect, bound.spec.name.to_string());
             }
             Event::EffectEnded { effect, outcome, .. } => {
                 let (word, last) = match outcome {

@@ -9,9 +9,10 @@ use serde_json::{Map, Value};
 use crate::action::{
     ActionName, ActionSpec, Class, Done, Fault, Outcome, ReadBack, Reading, Target, UndoSpec,
 };
+use crate::connector::{Acted, Looked};
 use crate::finding::{Entity, EntityType};
 use crate::playbook::Loaded;
-use crate::run::{Acted, Binding, Looked, Vendors};
+use crate::run::{Binding, Vendors};
 
 pub const ISOLATE: &str = "crowdstrike::contain_host";
 const LIFT: &str = "crowdstrike::lift_containment";

@@ -43,7 +43,7 @@ detection:
   bad: { severity_id|gte: 3 }
   condition: bad
 level: high
-cordon: { key: [finding.uid], window: 1h }
+cordon: { key: [uid], window: 1h }
 ";
 
 pub struct House {
@@ -56,7 +56,7 @@ pub struct House {
     pub pipeline: Arc<Pipeline>,
     client: Client,
     stop: Arc<AtomicBool>,
-    _shutdown: oneshot::Sender<()>,
+    shutdown: Option<oneshot::Sender<()>>,
     tasks: JoinSet<()>,
 }
 
@@ -147,7 +147,7 @@ impl House {
             pipeline,
             client,
             stop,
-            _shutdown: shutdown,
+            shutdown: Some(shutdown),
             tasks,
         }
     }
@@ -212,6 +212,15 @@ impl House {
             body["run"]["status"] == "settled"
         })
         .await
+    }
+
+    /// Ends as a process does that is asked to.
+    pub async fn close(&mut self) {
+        drop(self.shutdown.take());
+        self.stop.store(true, Ordering::Relaxed);
+        while let Some(ended) = within(self.tasks.join_next()).await {
+            ended.unwrap();
+        }
     }
 
     pub fn now(&self) -> Time {

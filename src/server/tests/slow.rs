@@ -62,6 +62,22 @@ async fn half_a_body_is_answered_408_and_nothing_is_kept() {
 }
 
 #[tokio::test]
+async fn a_server_ends_though_someone_keeps_a_connection_open() {
+    let mut house = House::open().await;
+    let mut stream = TcpStream::connect(house.address).await.unwrap();
+    stream
+        .write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        .await
+        .unwrap();
+    let mut bytes = [0; 2_048];
+    let read = within(stream.read(&mut bytes)).await.unwrap();
+    assert!(String::from_utf8_lossy(&bytes[..read]).starts_with("HTTP/1.1 200 "));
+    house.close().await;
+    assert_eq!(rest(&mut stream).await, "");
+    assert!(TcpStream::connect(house.address).await.is_err());
+}
+
+#[tokio::test]
 async fn whoever_is_quick_may_use_a_connection_again_and_again() {
     let house = House::with_patience(Duration::from_secs(30)).await;
     let mut stream = TcpStream::connect(house.address).await.unwrap();

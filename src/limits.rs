@@ -53,7 +53,7 @@ pub const SCRIPT_QUEUE_MAX: usize = 4_096;
 pub const ANSWER_BYTES_MAX: usize = 256 << 10;
 
 /// Most journal appends that share one commit.
-pub const GROUP_COMMIT_MAX: usize = 256;
+pub const GROUP_COMMIT_MAX: usize = 512;
 /// Writers that may wait for the store before it answers `busy` (intake then says 503).
 pub const STORE_QUEUE_MAX: usize = 4_096;
 /// Largest payload of one journal entry, bytes.
@@ -84,7 +84,7 @@ pub const LOCK_RETRY_MS: u64 = 50;
 /// How long a worker's claim on a run lasts without renewal, ms.
 pub const CLAIM_MS: u64 = 15_000;
 /// Runs one worker works on at once.
-pub const RUNS_AT_ONCE: usize = 256;
+pub const RUNS_AT_ONCE: usize = 1_024;
 /// How often a worker looks for due runs that nobody told it of, ms.
 pub const SCHEDULER_TICK_MS: u64 = 200;
 /// How long the halt switch may be out of date, ms.

@@ -7,7 +7,7 @@ mod tally;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use prometheus_client::encoding::text::{encode_eof, encode_registry};
 use prometheus_client::metrics::counter::Counter;
@@ -28,6 +28,9 @@ pub(crate) type Labels = Vec<(&'static str, String)>;
 /// The content type of what [`Telemetry::scrape`] gives (OpenMetrics 1.0, "Content-Type").
 pub const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
+/// How old metrics may be before they are gathered anew.
+const SCRAPE_AGAIN: Duration = Duration::from_secs(1);
+
 /// The metrics of this process.
 pub struct Telemetry {
     registry: Registry,
@@ -36,7 +39,13 @@ pub struct Telemetry {
     started: Instant,
     kept: AtomicU64,
     baseline: Mutex<Option<Baseline>>,
-    tally: tokio::sync::Mutex<Tally>,
+    counting: tokio::sync::Mutex<Counting>,
+}
+
+/// What one scrape at a time may use.
+struct Counting {
+    tally: Tally,
+    last: Option<(Instant, String)>,
 }
 
 /// What was there at the first scrape: alerts in the store, and alerts this process had kept.
@@ -52,9 +61,17 @@ impl Telemetry {
         let mut registry = Registry::with_prefix("cordon");
         let deliveries = Family::<Labels, Counter>::default();
         let uptime = Gauge::default();
-        registry.register("build", "What is running", Info::new(vec![("version", version.to_owned())]));
+        registry.register(
+            "build",
+            "What is running",
+            Info::new(vec![("version", version.to_owned())]),
+        );
         registry.register("uptime_seconds", "Since this process began", uptime.clone());
-        registry.register("deliveries", "Deliveries by source and status answered", deliveries.clone());
+        registry.register(
+            "deliveries",
+            "Deliveries by source and status answered",
+            deliveries.clone(),
+        );
         let tally = Tally::new(&mut registry);
         Telemetry {
             registry,
@@ -63,14 +80,16 @@ impl Telemetry {
             started: Instant::now(),
             kept: AtomicU64::new(0),
             baseline: Mutex::new(None),
-            tally: tokio::sync::Mutex::new(tally),
+            counting: tokio::sync::Mutex::new(Counting { tally, last: None }),
         }
     }
 
     /// A delivery was answered. `source` is a configured one; `None` for a name nobody configured.
     pub fn delivery(&self, source: Option<&str>, status: u16) {
         let source = source.unwrap_or("(unknown)").to_owned();
-        self.deliveries.get_or_create(&vec![("source", source), ("status", status.to_string())]).inc();
+        self.deliveries
+            .get_or_create(&vec![("source", source), ("status", status.to_string())])
+            .inc();
     }
 
     /// An alert was kept for the first time, and its sender told so.
@@ -83,22 +102,31 @@ impl Telemetry {
         u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
-    /// Everything, as OpenMetrics text. Reads the totals of every partition, and what was appended to the
-    /// journal since the last time, up to a bound.
+    /// Everything, as OpenMetrics text, at most a second old. Reads the totals of every partition, and what was
+    /// appended to the journal since the last time, up to a bound.
     pub async fn scrape(&self, store: &dyn Store, now: Time) -> Result<String, Error> {
-        // One at a time: a scrape that is slower than its interval must not pile up.
-        let mut tally = self.tally.lock().await;
+        // One at a time, and not without pause: metrics need no token, and must not be a way to wear the store out.
+        let mut counting = self.counting.lock().await;
+        if let Some((at, text)) = &counting.last
+            && at.elapsed() < SCRAPE_AGAIN
+        {
+            return Ok(text.clone());
+        }
         let kept = self.kept.load(Ordering::SeqCst);
         let counts = totals(store, now).await?;
-        tally.catch_up(store).await?;
-        self.uptime.set(i64::try_from(self.started.elapsed().as_secs()).unwrap_or(i64::MAX));
+        counting.tally.catch_up(store).await?;
+        self.uptime
+            .set(i64::try_from(self.started.elapsed().as_secs()).unwrap_or(i64::MAX));
         let unbalanced = self.unbalanced(&counts, kept);
         let store_metrics = store_registry(&counts, unbalanced);
         let mut text = String::new();
         let written = encode_registry(&mut text, &self.registry)
             .and_then(|()| encode_registry(&mut text, &store_metrics))
             .and_then(|()| encode_eof(&mut text));
-        written.map_err(|error| Error::Unavailable { why: format!("metrics cannot be written: {error}") })?;
+        written.map_err(|error| Error::Unavailable {
+            why: format!("metrics cannot be written: {error}"),
+        })?;
+        counting.last = Some((Instant::now(), text.clone()));
         Ok(text)
     }
 
@@ -107,15 +135,22 @@ impl Telemetry {
     /// that arrives meanwhile is never missed.
     fn unbalanced(&self, counts: &Counts, kept: u64) -> u64 {
         let stored: u64 = counts.alerts.values().sum();
-        let known: u64 =
-            Disposition::ALL.iter().map(|disposition| count(&counts.alerts, disposition.word())).sum();
+        let known: u64 = Disposition::ALL
+            .iter()
+            .map(|disposition| count(&counts.alerts, disposition.word()))
+            .sum();
         let mut baseline = self.baseline.lock().unwrap_or_else(PoisonError::into_inner);
         // At the first scrape, what was kept until after the look is counted as there.
-        let first = || Baseline { stored, kept: self.kept.load(Ordering::SeqCst) };
+        let first = || Baseline {
+            stored,
+            kept: self.kept.load(Ordering::SeqCst),
+        };
         let first = *baseline.get_or_insert_with(first);
         let promised = kept.saturating_sub(first.kept);
         let arrived = stored.saturating_sub(first.stored);
-        stored.saturating_sub(known).saturating_add(promised.saturating_sub(arrived))
+        stored
+            .saturating_sub(known)
+            .saturating_add(promised.saturating_sub(arrived))
     }
 }
 
@@ -153,11 +188,27 @@ fn store_registry(counts: &Counts, unbalanced: u64) -> Registry {
         gauge.set(i64::try_from(n).unwrap_or(i64::MAX));
         registry.register(name, help, gauge);
     };
-    one("repeats", "Deliveries that were repeats of a kept alert", counts.repeats);
-    one("runs_stuck", "Open runs that nothing will wake: must be 0", counts.stuck);
+    one(
+        "repeats",
+        "Deliveries that were repeats of a kept alert",
+        counts.repeats,
+    );
+    one(
+        "runs_stuck",
+        "Open runs that nothing will wake: must be 0",
+        counts.stuck,
+    );
     one("holds", "Facets of targets that are contained now", counts.holds);
-    one("holds_overdue", "Leases that are over and not ended: page on more than 0 for minutes", counts.overdue);
-    one("accounting_unbalanced", "Alerts that do not add up: must be 0", unbalanced);
+    one(
+        "holds_overdue",
+        "Leases that are over and not ended: page on more than 0 for minutes",
+        counts.overdue,
+    );
+    one(
+        "accounting_unbalanced",
+        "Alerts that do not add up: must be 0",
+        unbalanced,
+    );
     let mut by = |name: &str, help: &str, label: &'static str, words: &[&str], of: &BTreeMap<String, u64>| {
         let family = Family::<Labels, Gauge>::default();
         let all = words.iter().copied().chain(of.keys().map(String::as_str));
@@ -168,9 +219,27 @@ fn store_registry(counts: &Counts, unbalanced: u64) -> Registry {
         registry.register(name, help, family);
     };
     let dispositions = Disposition::ALL.map(Disposition::word);
-    by("alerts", "Alerts kept, by what became of them", "disposition", &dispositions, &counts.alerts);
-    by("runs", "Runs by status", "status", &RunStatus::ALL.map(RunStatus::word), &counts.runs);
-    by("runs_ended", "Settled runs by how they ended", "end", &[], &counts.ends);
+    by(
+        "alerts",
+        "Alerts kept, by what became of them",
+        "disposition",
+        &dispositions,
+        &counts.alerts,
+    );
+    by(
+        "runs",
+        "Runs by status",
+        "status",
+        &RunStatus::ALL.map(RunStatus::word),
+        &counts.runs,
+    );
+    by(
+        "runs_ended",
+        "Settled runs by how they ended",
+        "end",
+        &[],
+        &counts.ends,
+    );
     registry
 }
 
@@ -189,10 +258,20 @@ pub enum NoLog {
 /// environment variable `CORDON_LOG` (`info` where it is not set).
 pub fn log(json: bool) -> Result<(), NoLog> {
     let written = std::env::var("CORDON_LOG").unwrap_or_default();
-    let written = if written.trim().is_empty() { "info" } else { written.trim() };
+    let written = if written.trim().is_empty() {
+        "info"
+    } else {
+        written.trim()
+    };
     let filter = EnvFilter::try_new(written).map_err(|error| NoLog::Filter(error.to_string()))?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    let done = if json { builder.json().flatten_event(true).try_init() } else { builder.try_init() };
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
+    let done = if json {
+        builder.json().flatten_event(true).try_init()
+    } else {
+        builder.try_init()
+    };
     done.map_err(|error| NoLog::Twice(error.to_string()))
 }
 
@@ -203,13 +282,19 @@ mod tests {
     #[test]
     fn an_alert_that_was_promised_and_is_not_stored_is_counted() {
         let telemetry = Telemetry::new("1");
-        let stored = |n: u64| Counts { alerts: BTreeMap::from([("split".to_owned(), n)]), ..Counts::default() };
+        let stored = |n: u64| Counts {
+            alerts: BTreeMap::from([("split".to_owned(), n)]),
+            ..Counts::default()
+        };
         assert_eq!(telemetry.unbalanced(&stored(5), 0), 0);
         telemetry.kept();
         telemetry.kept();
         assert_eq!(telemetry.unbalanced(&stored(7), 2), 0);
         assert_eq!(telemetry.unbalanced(&stored(6), 2), 1);
-        let odd = Counts { alerts: BTreeMap::from([("lost".to_owned(), 7)]), ..Counts::default() };
+        let odd = Counts {
+            alerts: BTreeMap::from([("lost".to_owned(), 7)]),
+            ..Counts::default()
+        };
         assert_eq!(telemetry.unbalanced(&odd, 2), 7);
     }
 }

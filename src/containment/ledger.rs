@@ -72,7 +72,9 @@ pub fn ledger(holds: &[Hold], now: Time) -> Vec<Contained> {
     let mut rows: Vec<(Verification, Contained)> = holds.iter().map(|hold| contained(hold, now)).collect();
     rows.sort_by(|(a_seen, a), (b_seen, b)| {
         let urgent = |row: &Contained, seen: &Verification| (row.overdue, *seen);
-        urgent(b, b_seen).cmp(&urgent(a, a_seen)).then_with(|| (&a.key, &a.facet).cmp(&(&b.key, &b.facet)))
+        urgent(b, b_seen)
+            .cmp(&urgent(a, a_seen))
+            .then_with(|| (&a.key, &a.facet).cmp(&(&b.key, &b.facet)))
     });
     rows.into_iter().map(|(_, row)| row).collect()
 }
@@ -99,7 +101,11 @@ fn contained(hold: &Hold, now: Time) -> (Verification, Contained) {
     } else {
         holders.iter().filter_map(|holder| holder.until).max()
     };
-    let seen = hold.holders.iter().map(|holder| holder.seen.unwrap_or(Verification::Pending)).max();
+    let seen = hold
+        .holders
+        .iter()
+        .map(|holder| holder.seen.unwrap_or(Verification::Pending))
+        .max();
     let seen = seen.unwrap_or(Verification::Pending);
     let row = Contained {
         key: hold.target.key(),
@@ -135,7 +141,10 @@ pub fn find<'a>(holds: &'a [Hold], text: &str) -> Found<'a> {
     if !by_key.is_empty() {
         return Found::One(by_key);
     }
-    let named: Vec<&Hold> = holds.iter().filter(|hold| is_called(&hold.target, text)).collect();
+    let named: Vec<&Hold> = holds
+        .iter()
+        .filter(|hold| is_called(&hold.target, text))
+        .collect();
     let mut targets: Vec<&Target> = Vec::new();
     for hold in &named {
         if !targets.iter().any(|target| target.key() == hold.target.key()) {
@@ -154,7 +163,9 @@ fn is_called(target: &Target, text: &str) -> bool {
         return false;
     }
     target.id.eq_ignore_ascii_case(text)
-        || std::iter::once(&target.name).chain(&target.aliases).any(|name| same_name(target.kind, name, text))
+        || std::iter::once(&target.name)
+            .chain(&target.aliases)
+            .any(|name| same_name(target.kind, name, text))
 }
 
 fn same_name(kind: EntityType, known: &str, given: &str) -> bool {
@@ -168,7 +179,11 @@ fn same_name(kind: EntityType, known: &str, given: &str) -> bool {
         _ => return false,
     };
     // An address is no name with a domain.
-    if kind == EntityType::Host && [&known, &given].iter().any(|name| name.parse::<std::net::IpAddr>().is_ok()) {
+    if kind == EntityType::Host
+        && [&known, &given]
+            .iter()
+            .any(|name| name.parse::<std::net::IpAddr>().is_ok())
+    {
         return false;
     }
     match (known.split_once(separator), given.split_once(separator)) {
@@ -202,7 +217,10 @@ mod tests {
                 aliases: vec![],
             },
             facet: "network".into(),
-            prior: Reading { state: "normal".into(), fields: serde_json::Value::Null },
+            prior: Reading {
+                state: "normal".into(),
+                fields: serde_json::Value::Null,
+            },
             undo: None,
             holders: holders.collect(),
         }
@@ -239,14 +257,31 @@ mod tests {
     fn the_ledger_shows_what_is_overdue_first_and_how_long_the_rest_lasts() {
         let holds = [
             hold("fine", "a", &[Some(9_000)], Some(Verification::Yes)),
-            hold("contradicted", "b", &[Some(9_000)], Some(Verification::Contradicted)),
-            hold("overdue", "c", &[Some(1_000), Some(9_000)], Some(Verification::Yes)),
+            hold(
+                "contradicted",
+                "b",
+                &[Some(9_000)],
+                Some(Verification::Contradicted),
+            ),
+            hold(
+                "overdue",
+                "c",
+                &[Some(1_000), Some(9_000)],
+                Some(Verification::Yes),
+            ),
             hold("forever", "d", &[Some(9_000), None], None),
         ];
         let rows = ledger(&holds, Time(4_000));
         let read: Vec<_> = rows
             .iter()
-            .map(|row| (row.target.name.as_str(), row.overdue, row.until, row.verified.as_str()))
+            .map(|row| {
+                (
+                    row.target.name.as_str(),
+                    row.overdue,
+                    row.until,
+                    row.verified.as_str(),
+                )
+            })
             .collect();
         assert_eq!(
             read,
@@ -257,6 +292,13 @@ mod tests {
                 ("fine", false, Some(Time(9_000)), "yes"),
             ]
         );
-        assert_eq!(rows[0].holders.iter().map(|held| held.left_ms).collect::<Vec<_>>(), [Some(0), Some(5_000)]);
+        assert_eq!(
+            rows[0]
+                .holders
+                .iter()
+                .map(|held| held.left_ms)
+                .collect::<Vec<_>>(),
+            [Some(0), Some(5_000)]
+        );
     }
 }

@@ -3,6 +3,7 @@
 
 mod page;
 pub mod timeline;
+mod words;
 
 #[cfg(test)]
 mod timeline_tests;

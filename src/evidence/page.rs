@@ -45,7 +45,11 @@ pub struct Page {
 impl Page {
     /// An empty page of `width` columns.
     pub fn new(colours: bool, width: usize) -> Page {
-        Page { colours, width: width.max(WIDTH_MIN), out: String::new() }
+        Page {
+            colours,
+            width: width.max(WIDTH_MIN),
+            out: String::new(),
+        }
     }
 
     /// A line of a fixed left part and a text that wraps under itself.
@@ -88,7 +92,9 @@ pub fn clean(text: &str) -> String {
         .map(|c| match c {
             '\n' | '\t' => ' ',
             // Unicode bidirectional controls and zero-width characters (UAX 9, "Trojan Source").
-            '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}' => '\u{fffd}',
+            '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}' => {
+                '\u{fffd}'
+            }
             c if c.is_control() => '\u{fffd}',
             c => c,
         })

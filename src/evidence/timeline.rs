@@ -6,17 +6,19 @@ use std::collections::HashMap;
 
 use serde_json::Value;
 
-use super::page::{Page, Tone, clean, short};
-use crate::action::{Done, Fault, Outcome, Reading, Request, Retry, Verification};
+use super::page::{Page, Tone, clean};
+use super::words::{
+    args_text, cause_text, fault_text, fields, how_text, json_text, path, place, plain_text, receipt,
+    retry_text, since, tone_of,
+};
+use crate::action::{Done, Outcome, Reading, Request, Verification};
 use crate::clock::{Time, duration_text};
 use crate::guardrail::Decision;
 use crate::id::EffectId;
-use crate::journal::{Answered, Bound, Cause, End, Event, Header, Intent};
+use crate::journal::{Answered, Bound, End, Event, Header, Intent};
 use crate::script::StepId;
 use crate::store::{RunRow, RunStatus};
 
-/// Longest argument or value shown, characters.
-const VALUE_CHARS_MAX: usize = 160;
 /// Digits of an idempotency key that are shown: enough to find it in the vendor's log.
 const KEY_CHARS: usize = 8;
 
@@ -43,14 +45,41 @@ pub fn one_line(row: &RunRow) -> String {
         (RunStatus::Settled, _) | (_, "") => String::new(),
         (_, what) => format!("  (waits for {what})"),
     };
-    clean(&format!("{}  {stands:<11}  {}  {}  {}{waits}", row.id, row.started_at, row.playbook, row.subject))
+    clean(&format!(
+        "{}  {stands:<11}  {}  {}  {}{waits}",
+        row.id, row.started_at, row.playbook, row.subject
+    ))
+}
+
+/// How an effect stands to being undone.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Undoing {
+    /// It changes nothing.
+    Read,
+    /// It is an undo.
+    Reverts,
+    /// Its manifest has an undo.
+    Reversible,
+    /// It cannot be taken back.
+    Irreversible,
+}
+
+impl Undoing {
+    fn of(bound: &Bound) -> Undoing {
+        match (&bound.reverts, &bound.spec.undo) {
+            _ if !bound.spec.changes() => Undoing::Read,
+            (Some(_), _) => Undoing::Reverts,
+            (None, Some(_)) => Undoing::Reversible,
+            (None, None) => Undoing::Irreversible,
+        }
+    }
 }
 
 struct Teller {
     page: Page,
     began: Time,
-    /// Number and action of each effect, in the order they were bound.
-    effects: HashMap<EffectId, (usize, String)>,
+    /// Number of each effect, in the order they were bound, and what can be said of its undo.
+    effects: HashMap<EffectId, (usize, Undoing)>,
     /// Name and line of each ask.
     lines: HashMap<StepId, (String, u32)>,
 }
@@ -65,20 +94,35 @@ impl Teller {
             Event::RunSettled { end, why } => Some((*at, *end, why.as_str())),
             _ => None,
         });
-        self.page.line("", &format!("{}  {}", row.title, row.id), Tone::Strong);
-        let kind = header.map(|header| format!(", bundle {}", header.bundle.short())).unwrap_or_default();
+        self.page
+            .line("", &format!("{}  {}", row.title, row.id), Tone::Strong);
+        let kind = header
+            .map(|header| format!(", bundle {}", header.bundle.short()))
+            .unwrap_or_default();
         self.fact("playbook", &format!("{}{kind}", row.playbook), Tone::Plain);
-        self.fact("about", &format!("{}, severity {}", row.subject, row.severity_id.word()), Tone::Plain);
+        self.fact(
+            "about",
+            &format!("{}, severity {}", row.subject, row.severity_id.word()),
+            Tone::Plain,
+        );
         let cause = header.map_or_else(|| row.cause.clone(), |header| cause_text(&header.cause));
         self.fact("because", &cause, Tone::Plain);
         if header.is_some_and(|header| header.weak_source) {
-            self.fact("", "the alert's source proves itself by a fixed value or nothing", Tone::Careful);
+            self.fact(
+                "",
+                "the alert's source proves itself by a fixed value or nothing",
+                Tone::Careful,
+            );
         }
         self.fact("began", &self.began.to_string(), Tone::Plain);
         match settled {
             Some((at, end, why)) => {
                 let took = duration_text(at.since_ms(self.began));
-                self.fact("ended", &format!("{} after {took}: {why}", end.word()), tone_of(end));
+                self.fact(
+                    "ended",
+                    &format!("{} after {took}: {why}", end.word()),
+                    tone_of(end),
+                );
             }
             None if row.status == RunStatus::Parked => self.fact("stands", "PARKED", Tone::Loud),
             None => self.fact("stands", row.status.word(), Tone::Careful),
@@ -92,7 +136,10 @@ impl Teller {
 
     fn waiting(&mut self, row: &RunRow) {
         if row.status != RunStatus::Settled && !row.waits_for.is_empty() {
-            let until = row.wake_at.map(|at| format!(", looked at again {at}")).unwrap_or_default();
+            let until = row
+                .wake_at
+                .map(|at| format!(", looked at again {at}"))
+                .unwrap_or_default();
             self.page.gap();
             self.fact("waits for", &format!("{}{until}", row.waits_for), Tone::Careful);
         }
@@ -102,13 +149,20 @@ impl Teller {
     fn entry(&mut self, at: Time, word: &str, text: &str, tone: Tone) {
         let mark = if tone == Tone::Loud { "!!" } else { "  " };
         let since = since(at.since_ms(self.began));
-        self.page.line(&format!("{mark}{since:>9}  {word:<9} "), text, tone);
+        self.page
+            .line(&format!("{mark}{since:>9}  {word:<9} "), text, tone);
     }
 
     /// One entry about an effect, with its number, so that branches can be told apart.
     fn of_effect(&mut self, at: Time, effect: EffectId, word: &str, text: &str, tone: Tone) {
         let number = self.effects.get(&effect).map_or(0, |(number, _)| *number);
         self.entry(at, word, &format!("#{number} {text}"), tone);
+    }
+
+    fn undoing(&self, effect: EffectId) -> Undoing {
+        self.effects
+            .get(&effect)
+            .map_or(Undoing::Irreversible, |(_, undoing)| *undoing)
     }
 
     fn requests(&mut self, requests: &[Request]) {
@@ -119,14 +173,22 @@ impl Teller {
                 (None, Some(error)) => format!("no answer: {error}"),
                 (None, None) => "no answer".to_owned(),
             };
-            let peer = request.peer.as_deref().map(|peer| format!(" {peer}")).unwrap_or_default();
+            let peer = request
+                .peer
+                .as_deref()
+                .map(|peer| format!(" {peer}"))
+                .unwrap_or_default();
             let text = format!(
                 "{} {}{peer} -> {answer} in {}",
                 request.method,
                 path(&request.url),
                 duration_text(request.duration_ms)
             );
-            let tone = if request.status.is_some_and(|status| status < 400) { Tone::Dim } else { Tone::Careful };
+            let tone = if request.status.is_some_and(|status| status < 400) {
+                Tone::Dim
+            } else {
+                Tone::Careful
+            };
             self.page.line(&" ".repeat(26), &text, tone);
         }
     }
@@ -135,11 +197,22 @@ impl Teller {
         match event {
             Event::RunStarted(header) => self.started(at, header),
             Event::RunClaimed { epoch, worker } => {
-                self.entry(at, "taken over", &format!("by {worker}, claim {epoch}"), Tone::Dim);
+                self.entry(at, "takeover", &format!("by {worker}, claim {epoch}"), Tone::Dim);
             }
-            Event::StepAsked { step, name, args, line, .. } => {
+            Event::StepAsked {
+                step,
+                name,
+                args,
+                line,
+                ..
+            } => {
                 self.lines.insert(step.clone(), (name.clone(), *line));
-                self.entry(at, &place(*line), &format!("{name}{}", args_text(args)), Tone::Strong);
+                self.entry(
+                    at,
+                    &place(*line),
+                    &format!("{name}{}", args_text(args)),
+                    Tone::Strong,
+                );
             }
             Event::StepTold { name, args, line, .. } => self.told(at, name, args, *line),
             Event::TimerSet { step, due } => {
@@ -149,16 +222,29 @@ impl Teller {
             }
             Event::StepAnswered { step, result } => self.answered(at, step, result),
             Event::EffectBound(bound) => self.bound(at, bound),
-            Event::EffectResolved { effect, target, requests } => {
+            Event::EffectResolved {
+                effect,
+                target,
+                requests,
+            } => {
                 self.of_effect(at, *effect, "target", &target.label(), Tone::Plain);
                 self.requests(requests);
             }
-            Event::EffectFailed { effect, fault, retry, requests } => {
+            Event::EffectFailed {
+                effect,
+                fault,
+                retry,
+                requests,
+            } => {
                 let text = format!("{}{}", fault_text(fault), retry_text(*retry));
                 self.of_effect(at, *effect, "not read", &text, Tone::Careful);
                 self.requests(requests);
             }
-            Event::EffectCaptured { effect, reading, requests } => {
+            Event::EffectCaptured {
+                effect,
+                reading,
+                requests,
+            } => {
                 let text = format!("`{}`{}", reading.state, fields(&reading.fields));
                 self.of_effect(at, *effect, "before", &text, Tone::Plain);
                 self.requests(requests);
@@ -172,19 +258,40 @@ impl Teller {
                 self.of_effect(at, *effect, "verdict", &text, tone);
             }
             Event::EffectIntended(intent) => self.intended(at, intent),
-            Event::EffectEnded { effect, attempt, outcome, requests, duration_ms } => {
+            Event::EffectEnded {
+                effect,
+                attempt,
+                outcome,
+                requests,
+                duration_ms,
+            } => {
                 self.ended(at, *effect, *attempt, outcome, *duration_ms);
                 self.requests(requests);
             }
-            Event::EffectProbed { effect, found, requests } => {
+            Event::EffectProbed {
+                effect,
+                found,
+                requests,
+            } => {
                 let text = match found {
-                    Ok(reading) => format!("looked whether it happened: reads `{}`, not (yet) so", reading.state),
-                    Err(fault) => format!("looked whether it happened and could not see: {}", fault_text(fault)),
+                    Ok(reading) => format!(
+                        "looked whether it happened: reads `{}`, not (yet) so",
+                        reading.state
+                    ),
+                    Err(fault) => format!(
+                        "looked whether it happened and could not see: {}",
+                        fault_text(fault)
+                    ),
                 };
                 self.of_effect(at, *effect, "probed", &text, Tone::Careful);
                 self.requests(requests);
             }
-            Event::EffectVerified { effect, verification, reading, requests } => {
+            Event::EffectVerified {
+                effect,
+                verification,
+                reading,
+                requests,
+            } => {
                 self.verified(at, *effect, *verification, reading.as_ref());
                 self.requests(requests);
             }
@@ -192,22 +299,46 @@ impl Teller {
                 let text = format!("it may or may not have happened: {why}; look, then say what happened");
                 self.of_effect(at, *effect, "IN DOUBT", &text, Tone::Loud);
             }
-            Event::Alarmed { code, message, effect } => match effect {
-                Some(effect) => self.of_effect(at, *effect, "ALARM", &format!("{code}: {message}"), Tone::Loud),
+            Event::Alarmed {
+                code,
+                message,
+                effect,
+            } => match effect {
+                Some(effect) => {
+                    self.of_effect(at, *effect, "ALARM", &format!("{code}: {message}"), Tone::Loud)
+                }
                 None => self.entry(at, "ALARM", &format!("{code}: {message}"), Tone::Loud),
             },
             Event::ScriptReturned { value } => {
-                let value = if value.is_null() { String::new() } else { format!(" with {}", json_text(value)) };
+                let value = if value.is_null() {
+                    String::new()
+                } else {
+                    format!(" with {}", json_text(value))
+                };
                 self.entry(at, "script", &format!("ended{value}"), Tone::Plain);
             }
             Event::ScriptFailed { fault, line, column } => {
-                let place = if *line == 0 { String::new() } else { format!(" at line {line}, column {column}") };
-                self.entry(at, "script", &format!("FAILED{place}: {}", fault_text(fault)), Tone::Loud);
+                let place = if *line == 0 {
+                    String::new()
+                } else {
+                    format!(" at line {line}, column {column}")
+                };
+                self.entry(
+                    at,
+                    "script",
+                    &format!("FAILED{place}: {}", fault_text(fault)),
+                    Tone::Loud,
+                );
             }
             Event::RunParked { why } => self.entry(at, "PARKED", why, Tone::Loud),
             Event::RunSettled { end, why } => {
                 let took = duration_text(at.since_ms(self.began));
-                self.entry(at, "settled", &format!("{} after {took}: {why}", end.word()), tone_of(*end));
+                self.entry(
+                    at,
+                    "settled",
+                    &format!("{} after {took}: {why}", end.word()),
+                    tone_of(*end),
+                );
             }
             Event::AlertAccepted { .. }
             | Event::AlertSplit { .. }
@@ -219,15 +350,30 @@ impl Teller {
 
     fn started(&mut self, at: Time, header: &Header) {
         let allowed = duration_text(header.deadline.since_ms(at));
-        self.entry(at, "started", &format!("{}, has {allowed}", header.playbook), Tone::Plain);
+        self.entry(
+            at,
+            "started",
+            &format!("{}, has {allowed}", header.playbook),
+            Tone::Plain,
+        );
     }
 
     fn told(&mut self, at: Time, name: &str, args: &[Value], line: u32) {
         if name == "note" {
             let text: Vec<String> = args.iter().map(plain_text).collect();
-            self.entry(at, "note", &format!("{} ({})", text.join(" "), place(line)), Tone::Plain);
+            self.entry(
+                at,
+                "note",
+                &format!("{} ({})", text.join(" "), place(line)),
+                Tone::Plain,
+            );
         } else {
-            self.entry(at, "tells", &format!("{name}{} ({})", args_text(args), place(line)), Tone::Plain);
+            self.entry(
+                at,
+                "tells",
+                &format!("{name}{} ({})", args_text(args), place(line)),
+                Tone::Plain,
+            );
         }
     }
 
@@ -235,7 +381,9 @@ impl Teller {
         let (name, line) = self.lines.get(step).cloned().unwrap_or_default();
         let (text, tone) = match result {
             Answered::Fault(fault) => (format!("{name}: {}", fault_text(fault)), Tone::Careful),
-            Answered::Value(value) if name == "wait" && value.is_null() => ("the wait is over".into(), Tone::Plain),
+            Answered::Value(value) if name == "wait" && value.is_null() => {
+                ("the wait is over".into(), Tone::Plain)
+            }
             Answered::Value(value) => (format!("{name}: {}", receipt(value)), Tone::Plain),
         };
         self.entry(at, "answered", &format!("{text} ({})", place(line)), tone);
@@ -243,39 +391,74 @@ impl Teller {
 
     fn bound(&mut self, at: Time, bound: &Bound) {
         let number = self.effects.len() + 1;
-        self.effects.insert(bound.effect, (number, bound.spec.name.to_string()));
-        let whom = bound.entity.as_ref().map(|entity| format!(" on {}", entity.label())).unwrap_or_default();
+        self.effects.insert(bound.effect, (number, Undoing::of(bound)));
+        let whom = bound
+            .entity
+            .as_ref()
+            .map(|entity| format!(" on {}", entity.label()))
+            .unwrap_or_default();
         let by = format!(" by `{}`", bound.instance);
-        let lease = bound.lease_ms.map(|ms| format!(", for {}", duration_text(ms))).unwrap_or_default();
-        let reverts = bound.reverts.as_ref().map(|of| format!(", restores {}", of.effect)).unwrap_or_default();
+        let lease = bound
+            .lease_ms
+            .map(|ms| format!(", for {}", duration_text(ms)))
+            .unwrap_or_default();
+        let reverts = bound
+            .reverts
+            .as_ref()
+            .map(|of| format!(", restores {}", of.effect))
+            .unwrap_or_default();
         let text = format!("{}{whom}{by}{lease}{reverts}  {}", bound.spec.name, bound.effect);
         self.of_effect(at, bound.effect, "effect", &text, Tone::Strong);
     }
 
     fn intended(&mut self, at: Time, intent: &Intent) {
         let key: String = intent.key.chars().take(KEY_CHARS).collect();
-        let undo = match &intent.undo {
-            Some(undo) => format!("undone by {}", undo.action),
-            None => "nothing to undo".to_owned(),
+        let kind = self.undoing(intent.effect);
+        let undo = match (&intent.undo, kind) {
+            (Some(undo), _) => format!(", undone by {}", undo.action),
+            (None, Undoing::Reversible) => ", nothing to undo: it was so before".to_owned(),
+            (None, Undoing::Irreversible) => ", CANNOT be undone".to_owned(),
+            (None, Undoing::Read | Undoing::Reverts) => String::new(),
         };
-        let until = intent.until.map(|until| format!(", lease until {until}")).unwrap_or_default();
-        let text = format!("attempt {}, key {key}…, {undo}{until}", intent.attempt);
+        let until = intent
+            .until
+            .map(|until| format!(", lease until {until}"))
+            .unwrap_or_default();
+        let text = format!("attempt {}, key {key}…{undo}{until}", intent.attempt);
         self.of_effect(at, intent.effect, "intent", &text, Tone::Plain);
     }
 
     fn ended(&mut self, at: Time, effect: EffectId, attempt: u32, outcome: &Outcome, ms: u64) {
-        let took = if ms == 0 { String::new() } else { format!(" in {}", duration_text(ms)) };
+        let took = if ms == 0 {
+            String::new()
+        } else {
+            format!(" in {}", duration_text(ms))
+        };
         let (word, text, tone) = match outcome {
+            Outcome::Done { .. } if self.undoing(effect) == Undoing::Read => {
+                ("read", format!("the vendor answered{took}"), Tone::Plain)
+            }
+            Outcome::Done {
+                how: Done::Observed, ..
+            } => (
+                "done",
+                "looking shows that it is so; its answer never came".to_owned(),
+                Tone::Good,
+            ),
             Outcome::Done { how, .. } => ("done", format!("{}{took}", how_text(*how)), Tone::Good),
-            Outcome::NotDone { fault, .. } if attempt == 0 => {
-                ("refused", format!("{}; nothing was sent", fault_text(fault)), Tone::Careful)
-            }
-            Outcome::NotDone { fault, retry } => {
-                ("not done", format!("{}{took}{}", fault_text(fault), retry_text(*retry)), Tone::Careful)
-            }
+            Outcome::NotDone { fault, .. } if attempt == 0 => (
+                "refused",
+                format!("{}; nothing was sent", fault_text(fault)),
+                Tone::Careful,
+            ),
+            Outcome::NotDone { fault, retry } => (
+                "not done",
+                format!("{}{took}{}", fault_text(fault), retry_text(*retry)),
+                Tone::Careful,
+            ),
             Outcome::Unknown { fault } => (
                 "UNKNOWN",
-                format!("{}{took}; it may have happened, so it is looked for and not repeated", fault_text(fault)),
+                format!("{}{took}; it may or may not have happened", fault_text(fault)),
                 Tone::Loud,
             ),
         };
@@ -289,107 +472,14 @@ impl Teller {
             Verification::Yes => (format!("in force: {read}"), Tone::Good),
             Verification::Pending => (format!("not yet in force: {read}"), Tone::Careful),
             Verification::NotInForce => (format!("REQUESTED, NOT IN FORCE: {read}"), Tone::Loud),
-            Verification::Unverifiable => ("nobody can look whether it is in force".to_owned(), Tone::Careful),
-            Verification::Contradicted => (format!("CONTRADICTED: the vendor said yes, but it {read}"), Tone::Loud),
+            Verification::Unverifiable => {
+                ("nobody can look whether it is in force".to_owned(), Tone::Careful)
+            }
+            Verification::Contradicted => (
+                format!("CONTRADICTED: the vendor said yes, but it {read}"),
+                Tone::Loud,
+            ),
         };
         self.of_effect(at, effect, "verified", &text, tone);
-    }
-}
-
-fn tone_of(end: End) -> Tone {
-    match end {
-        End::Succeeded => Tone::Good,
-        End::RolledBack | End::Cancelled => Tone::Careful,
-        End::Kept | End::InDoubt => Tone::Loud,
-    }
-}
-
-fn how_text(how: Done) -> &'static str {
-    match how {
-        Done::Acted => "the vendor said yes",
-        Done::AlreadySo => "it was so before, nothing was sent",
-        Done::Observed => "the answer was lost, looking showed that it is so",
-        Done::StillHeld => "our share of the hold is gone; others still hold it, nothing was sent",
-        Done::NothingToRestore => "there was nothing to restore, nothing was sent",
-    }
-}
-
-fn cause_text(cause: &Cause) -> String {
-    match cause {
-        Cause::Trigger { trigger, finding, alert } => format!("trigger `{trigger}` fits {finding} of {alert}"),
-        other => other.line(),
-    }
-}
-
-fn fault_text(fault: &Fault) -> String {
-    format!("{}: {}", fault.code, fault.message)
-}
-
-fn retry_text(retry: Retry) -> String {
-    match retry {
-        Retry::Never => String::new(),
-        Retry::Backoff => "; tried again after a pause".to_owned(),
-        Retry::AfterMs(ms) => format!("; tried again after {}", duration_text(ms)),
-    }
-}
-
-fn place(line: u32) -> String {
-    format!("line {line}")
-}
-
-/// The path of an address, without its host; the peer is shown beside it.
-fn path(url: &str) -> &str {
-    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
-    rest.find('/').and_then(|slash| rest.get(slash..)).unwrap_or("/")
-}
-
-fn args_text(args: &[Value]) -> String {
-    let args: Vec<String> = args.iter().map(argument).collect();
-    if args.is_empty() { String::new() } else { format!(" {}", args.join(", ")) }
-}
-
-/// An entity as its label, everything else as JSON.
-fn argument(value: &Value) -> String {
-    match (value.get("type").and_then(Value::as_str), value.get("name").and_then(Value::as_str)) {
-        (Some(kind), Some(name)) => format!("{} {name}", kind.replace('_', " ")),
-        _ => json_text(value),
-    }
-}
-
-/// A receipt by what matters of it, everything else as JSON.
-fn receipt(value: &Value) -> String {
-    match (value.get("effect"), value.get("verified").and_then(Value::as_str)) {
-        (Some(_), Some(verified)) => {
-            let how = value.get("how").and_then(Value::as_str).unwrap_or("done").replace('_', " ");
-            format!("{how}, verified: {verified}")
-        }
-        _ => json_text(value),
-    }
-}
-
-fn plain_text(value: &Value) -> String {
-    value.as_str().map_or_else(|| json_text(value), str::to_owned)
-}
-
-fn fields(value: &Value) -> String {
-    match value {
-        Value::Null => String::new(),
-        Value::Object(map) if map.is_empty() => String::new(),
-        other => format!(" {}", json_text(other)),
-    }
-}
-
-fn json_text(value: &Value) -> String {
-    short(&value.to_string(), VALUE_CHARS_MAX)
-}
-
-/// Time since the beginning, at most nine characters: `+0.123s`, `+12m 05s`, `+3h 05m`, `+2d 03h`.
-fn since(ms: u64) -> String {
-    let s = ms / 1_000;
-    match s {
-        0..=59 => format!("+{s}.{:03}s", ms % 1_000),
-        60..=3_599 => format!("+{}m {:02}s", s / 60, s % 60),
-        3_600..=86_399 => format!("+{}h {:02}m", s / 3_600, s % 3_600 / 60),
-        _ => format!("+{}d {:02}h", s / 86_400, s % 86_400 / 3_600),
     }
 }

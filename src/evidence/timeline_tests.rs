@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 
 use super::timeline::{one_line, render};
 use crate::action::{
-    ActionSpec, Class, Done, Fault, Outcome, ReadBack, Reading, Request, Retry, Target, Undo, UndoSpec, Verification,
+    ActionSpec, Class, Done, Fault, Outcome, ReadBack, Reading, Request, Retry, Target, Undo, UndoSpec,
+    Verification,
 };
 use crate::clock::Time;
 use crate::digest::Digest;
@@ -39,7 +40,11 @@ fn row(end: Option<End>) -> RunRow {
         subject: "host web-07".into(),
         cause: "trigger".into(),
         severity_id: SeverityId(4),
-        status: if end.is_some() { RunStatus::Settled } else { RunStatus::Open },
+        status: if end.is_some() {
+            RunStatus::Settled
+        } else {
+            RunStatus::Open
+        },
         end,
         started_at: Time(START),
         updated_at: Time(START),
@@ -86,13 +91,18 @@ fn request(method: &str, path: &str, status: Option<u16>, ms: u64) -> Request {
         url: format!("https://api.crowdstrike.example{path}"),
         peer: Some("192.0.2.10:443".into()),
         status,
-        error: status.is_none().then(|| "the connection was closed before an answer".to_owned()),
+        error: status
+            .is_none()
+            .then(|| "the connection was closed before an answer".to_owned()),
         duration_ms: ms,
     }
 }
 
 fn reading(state: &str) -> Reading {
-    Reading { state: state.into(), fields: Value::Null }
+    Reading {
+        state: state.into(),
+        fields: Value::Null,
+    }
 }
 
 /// A journal being written by hand: each event so many ms after the start.
@@ -177,7 +187,13 @@ impl Story {
     }
 
     fn weighed(&mut self, ms: u64, reasons: Vec<Reason>) -> &mut Story {
-        self.at(ms, Event::EffectWeighed { effect: effect(1), verdict: Verdict::join(reasons) })
+        self.at(
+            ms,
+            Event::EffectWeighed {
+                effect: effect(1),
+                verdict: Verdict::join(reasons),
+            },
+        )
     }
 
     fn intended(&mut self, ms: u64) -> &mut Story {
@@ -198,7 +214,16 @@ impl Story {
     }
 
     fn ended(&mut self, ms: u64, outcome: Outcome, requests: Vec<Request>, duration_ms: u64) -> &mut Story {
-        self.at(ms, Event::EffectEnded { effect: effect(1), attempt: 1, outcome, requests, duration_ms })
+        self.at(
+            ms,
+            Event::EffectEnded {
+                effect: effect(1),
+                attempt: 1,
+                outcome,
+                requests,
+                duration_ms,
+            },
+        )
     }
 
     fn verified(&mut self, ms: u64, verification: Verification, state: &str) -> &mut Story {
@@ -228,20 +253,33 @@ fn target() -> Target {
 }
 
 fn yes() -> Outcome {
-    Outcome::Done { how: Done::Acted, result: Value::Null }
+    Outcome::Done {
+        how: Done::Acted,
+        result: Value::Null,
+    }
 }
 
 const ACTION: &str = "/devices/entities/devices-actions/v2";
 
 fn note(text: &str, line: u32) -> Event {
     let args = vec![json!(text)];
-    Event::StepTold { step: step("0"), name: "note".into(), args, digest: Digest::ZERO, line }
+    Event::StepTold {
+        step: step("0"),
+        name: "note".into(),
+        args,
+        digest: Digest::ZERO,
+        line,
+    }
 }
 
 #[test]
 fn a_containment_that_went_well() {
     let mut story = Story::triggered();
-    story.at(3, note("Ransomware on a server: web-07", 1)).asked().weighed(203, vec![]).intended(204);
+    story
+        .at(3, note("Ransomware on a server: web-07", 1))
+        .asked()
+        .weighed(203, vec![])
+        .intended(204);
     story.ended(415, yes(), vec![request("POST", ACTION, Some(202), 210)], 211);
     story.verified(500, Verification::Yes, "contained");
     story.at(
@@ -270,7 +308,9 @@ fn a_containment_that_went_well() {
 fn an_answer_that_was_lost_is_looked_for_and_found() {
     let mut story = Story::triggered();
     story.asked().weighed(203, vec![]).intended(204);
-    let lost = Outcome::Unknown { fault: Fault::new("timeout", "no answer within 20s") };
+    let lost = Outcome::Unknown {
+        fault: Fault::new("timeout", "no answer within 20s"),
+    };
     story.ended(20_210, lost, vec![request("POST", ACTION, None, 20_000)], 20_006);
     story.at(
         20_800,
@@ -280,8 +320,17 @@ fn an_answer_that_was_lost_is_looked_for_and_found() {
             requests: vec![request("GET", "/devices/entities/devices/v2", Some(200), 90)],
         },
     );
-    story.at(75_000, Event::RunClaimed { epoch: 2, worker: "node-b".into() });
-    let found = Outcome::Done { how: Done::Observed, result: Value::Null };
+    story.at(
+        75_000,
+        Event::RunClaimed {
+            epoch: 2,
+            worker: "node-b".into(),
+        },
+    );
+    let found = Outcome::Done {
+        how: Done::Observed,
+        result: Value::Null,
+    };
     story.ended(76_000, found, vec![], 75_796);
     story.verified(76_000, Verification::Yes, "contained");
     insta::assert_snapshot!(story.settled(76_010, End::Succeeded, "every effect was seen in force"));
@@ -311,14 +360,40 @@ fn a_protected_target_is_not_touched_and_says_why() {
     let reason = Reason {
         rule: "protected".into(),
         decision: Decision::Deny,
-        why: "`web-*` is protected: the shop runs there, call the duty manager before anybody isolates one".into(),
+        why: "`web-*` is protected: the shop runs there, call the duty manager before anybody isolates one"
+            .into(),
     };
     story.asked().weighed(203, vec![reason]);
     let fault = Fault::new("denied", "the guardrails refuse crowdstrike::contain_host");
-    let refused = Outcome::NotDone { fault: fault.clone(), retry: Retry::Never };
-    story.at(203, Event::EffectEnded { effect: effect(1), attempt: 0, outcome: refused, requests: vec![], duration_ms: 0 });
-    story.at(204, Event::StepAnswered { step: step("1"), result: Answered::Fault(fault.clone()) });
-    story.at(206, Event::ScriptFailed { fault, line: 3, column: 1 });
+    let refused = Outcome::NotDone {
+        fault: fault.clone(),
+        retry: Retry::Never,
+    };
+    story.at(
+        203,
+        Event::EffectEnded {
+            effect: effect(1),
+            attempt: 0,
+            outcome: refused,
+            requests: vec![],
+            duration_ms: 0,
+        },
+    );
+    story.at(
+        204,
+        Event::StepAnswered {
+            step: step("1"),
+            result: Answered::Fault(fault.clone()),
+        },
+    );
+    story.at(
+        206,
+        Event::ScriptFailed {
+            fault,
+            line: 3,
+            column: 1,
+        },
+    );
     insta::assert_snapshot!(story.settled(207, End::Kept, "the playbook failed; nothing was undone"));
 }
 
@@ -353,10 +428,21 @@ fn a_release_while_another_run_still_holds_sends_nothing() {
             entity: None,
             args: Default::default(),
             lease_ms: None,
-            reverts: Some(Reverts { run: RunId::derive(&["other"]), effect: effect(9), left }),
+            reverts: Some(Reverts {
+                run: RunId::derive(&["other"]),
+                effect: effect(9),
+                left,
+            }),
         })),
     );
-    story.at(5, Event::EffectResolved { effect: effect(1), target: target(), requests: vec![] });
+    story.at(
+        5,
+        Event::EffectResolved {
+            effect: effect(1),
+            target: target(),
+            requests: vec![],
+        },
+    );
     let intent = Intent {
         effect: effect(1),
         attempt: 1,
@@ -368,7 +454,10 @@ fn a_release_while_another_run_still_holds_sends_nothing() {
         until: None,
     };
     story.at(7, Event::EffectIntended(Box::new(intent)));
-    let held = Outcome::Done { how: Done::StillHeld, result: json!({ "remaining": 1 }) };
+    let held = Outcome::Done {
+        how: Done::StillHeld,
+        result: json!({ "remaining": 1 }),
+    };
     story.ended(7, held, vec![], 0);
     story.at(9, Event::ScriptReturned { value: Value::Null });
     insta::assert_snapshot!(story.settled(10, End::Succeeded, "every effect was seen in force"));
@@ -388,18 +477,32 @@ fn an_open_run_says_what_it_waits_for() {
             column: 1,
         },
     );
-    story.at(2, Event::TimerSet { step: step("0"), due: Time(START).plus_ms(172_800_002) });
+    story.at(
+        2,
+        Event::TimerSet {
+            step: step("0"),
+            due: Time(START).plus_ms(172_800_002),
+        },
+    );
     let mut row = row(None);
     row.waits_for = "the wait at line 2".into();
     row.wake_at = Some(Time(START).plus_ms(172_800_002));
     insta::assert_snapshot!(render(&row, &story.0, false, 100));
-    assert!(one_line(&row).ends_with("isolate-host  host web-07  (waits for the wait at line 2)"), "{}", one_line(&row));
+    assert!(
+        one_line(&row).ends_with("isolate-host  host web-07  (waits for the wait at line 2)"),
+        "{}",
+        one_line(&row)
+    );
 }
 
 #[test]
 fn no_page_is_wider_than_it_may_be_and_colours_change_no_word() {
     let mut story = Story::triggered();
-    story.at(3, note(&"a long note ".repeat(40), 1)).asked().weighed(203, vec![]).intended(204);
+    story
+        .at(3, note(&"a long note ".repeat(40), 1))
+        .asked()
+        .weighed(203, vec![])
+        .intended(204);
     story.ended(415, yes(), vec![request("POST", ACTION, Some(202), 210)], 211);
     for width in [60, 80, 100] {
         let plain = render(&row(None), &story.0, false, width);

@@ -64,7 +64,9 @@ pub(super) async fn guard(State(shared): State<Shared>, mut request: Request, ne
         }
         Err(refusal) => refusal.into_response(),
     };
-    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+        .headers_mut()
+        .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }
 
@@ -94,7 +96,9 @@ async fn identify(shared: &Shared, headers: &HeaderMap) -> Result<String, ApiErr
 /// The token, where there is exactly one well-formed `Authorization` header (RFC 6750, section 2.1).
 fn bearer(headers: &HeaderMap) -> Option<&str> {
     let mut all = headers.get_all(header::AUTHORIZATION).iter();
-    let (Some(only), None) = (all.next(), all.next()) else { return None };
+    let (Some(only), None) = (all.next(), all.next()) else {
+        return None;
+    };
     let (scheme, token) = only.to_str().ok()?.split_once(' ')?;
     let token = token.trim();
     (scheme.eq_ignore_ascii_case("bearer") && token.starts_with(TOKEN_PREFIX)).then_some(token)
@@ -153,7 +157,9 @@ pub(super) async fn make(
 /// A name that reads the same in every log. `cordon` is us: nobody may act under it.
 pub(super) fn principal_name(text: &str) -> Result<String, ApiError> {
     let fits = (1..=NAME_CHARS_MAX).contains(&text.len())
-        && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "._-@".contains(c));
+        && text
+            .chars()
+            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "._-@".contains(c));
     if !fits || text == "cordon" {
         return Err(ApiError::bad(
             format!("`{}` cannot be a principal's name", text.escape_debug()),

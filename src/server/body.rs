@@ -26,7 +26,9 @@ pub(super) async fn read(
     bytes_max: usize,
     allowed: Duration,
 ) -> Result<Vec<u8>, ApiError> {
-    let encoding = headers.get(header::CONTENT_ENCODING).map(|value| value.as_bytes());
+    let encoding = headers
+        .get(header::CONTENT_ENCODING)
+        .map(|value| value.as_bytes());
     if encoding.is_some_and(|encoding| !encoding.eq_ignore_ascii_case(b"identity")) {
         return Err(ApiError::new(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -71,7 +73,11 @@ async fn take(body: Body, declared: usize, bytes_max: usize) -> Result<Vec<u8>, 
             taken.extend_from_slice(&part);
         }
     }
-    if too_large { Err(too_large_error(bytes_max)) } else { Ok(taken) }
+    if too_large {
+        Err(too_large_error(bytes_max))
+    } else {
+        Ok(taken)
+    }
 }
 
 fn too_large_error(bytes_max: usize) -> ApiError {
@@ -93,7 +99,10 @@ impl<T: DeserializeOwned> FromRequest<Shared> for Asked<T> {
         let (parts, body) = request.into_parts();
         let bytes = read(&parts.headers, body, API_BODY_BYTES_MAX, shared.allowed).await?;
         serde_json::from_slice(&bytes).map(Asked).map_err(|error| {
-            ApiError::bad(format!("the request is not what this path takes: {error}"), "see the API's documentation")
+            ApiError::bad(
+                format!("the request is not what this path takes: {error}"),
+                "see the API's documentation",
+            )
         })
     }
 }
@@ -102,7 +111,10 @@ impl<T: DeserializeOwned> FromRequest<Shared> for Asked<T> {
 pub(super) fn reason(text: &str) -> Result<String, ApiError> {
     let text = text.trim();
     if text.is_empty() {
-        return Err(ApiError::bad("the reason is blank", "say in `reason` why, for whoever reads it later"));
+        return Err(ApiError::bad(
+            "the reason is blank",
+            "say in `reason` why, for whoever reads it later",
+        ));
     }
     let chars_max = crate::limits::ALERT_TEXT_CHARS_MAX;
     if text.chars().count() > chars_max {

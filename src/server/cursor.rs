@@ -26,7 +26,11 @@ impl Cursor {
     /// Reads `before`: the `next` of an earlier page, RFC 3339, or milliseconds since 1970.
     pub(super) fn parse(text: &str) -> Result<Cursor, ApiError> {
         let (moment, id) = text.split_once('~').unwrap_or((text, ""));
-        let at = moment.parse::<i64>().ok().map(Time).or_else(|| Time::parse(moment));
+        let at = moment
+            .parse::<i64>()
+            .ok()
+            .map(Time)
+            .or_else(|| Time::parse(moment));
         let at = at.ok_or_else(|| {
             ApiError::bad(
                 format!("`{}` is not a place in a list", text.escape_debug()),
@@ -34,7 +38,14 @@ impl Cursor {
             )
         })?;
         // Everything of a bare moment itself is left out: ids sort before this.
-        Ok(Cursor { at, id: if id.is_empty() { String::new() } else { id.to_owned() } })
+        Ok(Cursor {
+            at,
+            id: if id.is_empty() {
+                String::new()
+            } else {
+                id.to_owned()
+            },
+        })
     }
 
     /// Rows are in the order of falling moments, and falling ids within one.

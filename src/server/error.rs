@@ -41,7 +41,12 @@ impl ApiError {
         message: impl Into<String>,
         help: impl Into<String>,
     ) -> ApiError {
-        ApiError { status, code, message: message.into(), help: help.into() }
+        ApiError {
+            status,
+            code,
+            message: message.into(),
+            help: help.into(),
+        }
     }
 
     /// The request is not one (400).
@@ -79,9 +84,11 @@ impl From<Error> for ApiError {
     fn from(error: Error) -> ApiError {
         match &error {
             Error::Missing { .. } => ApiError::missing(error.to_string(), "check the id"),
-            Error::Conflict { .. } | Error::Gap { .. } => {
-                ApiError::conflict("changed-meanwhile", error.to_string(), "read it again, then try again")
-            }
+            Error::Conflict { .. } | Error::Gap { .. } => ApiError::conflict(
+                "changed-meanwhile",
+                error.to_string(),
+                "read it again, then try again",
+            ),
             _ => {
                 if error.may_pass() {
                     tracing::warn!("the store cannot take a request: {error}");
@@ -113,7 +120,13 @@ impl From<CannotStart> for ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let sent = Sent { error: SentError { code: self.code, message: &self.message, help: &self.help } };
+        let sent = Sent {
+            error: SentError {
+                code: self.code,
+                message: &self.message,
+                help: &self.help,
+            },
+        };
         let mut response = (self.status, Json(sent)).into_response();
         let headers = response.headers_mut();
         match self.status {
@@ -121,7 +134,10 @@ impl IntoResponse for ApiError {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_S));
             }
             StatusCode::UNAUTHORIZED => {
-                headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"cordon\""));
+                headers.insert(
+                    header::WWW_AUTHENTICATE,
+                    HeaderValue::from_static("Bearer realm=\"cordon\""),
+                );
             }
             // What is left of the request is not read, so the connection cannot carry another.
             StatusCode::REQUEST_TIMEOUT | StatusCode::PAYLOAD_TOO_LARGE => {

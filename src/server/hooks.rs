@@ -39,7 +39,9 @@ pub(super) async fn receive(
         }
         Err(refusal) => refusal.into_response(),
     };
-    shared.telemetry.delivery(known.then_some(name.as_str()), response.status().as_u16());
+    shared
+        .telemetry
+        .delivery(known.then_some(name.as_str()), response.status().as_u16());
     response
 }
 
@@ -48,12 +50,19 @@ async fn take(shared: &Shared, name: &str, headers: &HeaderMap, body: Body) -> R
         return Err(unknown());
     }
     let bytes = body::read(headers, body, ALERT_BODY_BYTES_MAX, shared.allowed).await?;
-    let pairs = headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
+    let pairs = headers
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_bytes()));
     let received = shared.gate.receive(name, &Headers::of(pairs), &bytes).await;
     received.map_err(|turned| match turned {
         Turned::Unknown(_) => unknown(),
         Turned::Refused(refused) => {
-            tracing::warn!(source = name, rule = refused.rule, "a delivery was refused: {}", refused.why);
+            tracing::warn!(
+                source = name,
+                rule = refused.rule,
+                "a delivery was refused: {}",
+                refused.why
+            );
             ApiError::new(
                 StatusCode::UNAUTHORIZED,
                 "unauthorized",
@@ -69,7 +78,10 @@ async fn take(shared: &Shared, name: &str, headers: &HeaderMap, body: Body) -> R
         ),
         // Whatever the store says, the sender has to send it again: it is not durable.
         Turned::Store(error) => {
-            tracing::error!(source = name, "a delivery could not be kept, its sender is told to repeat it: {error}");
+            tracing::error!(
+                source = name,
+                "a delivery could not be kept, its sender is told to repeat it: {error}"
+            );
             ApiError::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "store-unavailable",

@@ -29,7 +29,11 @@ pub(super) struct Pace {
 
 impl Pace {
     fn new(allowed: Duration) -> Arc<Pace> {
-        Arc::new(Pace { allowed, underway: AtomicUsize::new(0), since: Mutex::new(Instant::now()) })
+        Arc::new(Pace {
+            allowed,
+            underway: AtomicUsize::new(0),
+            since: Mutex::new(Instant::now()),
+        })
     }
 
     /// A request has come; the clock stands until the answer drops what this gives.
@@ -47,7 +51,10 @@ impl Pace {
         if self.underway.load(Ordering::SeqCst) > 0 {
             return (Instant::now() + self.allowed, false);
         }
-        (*self.since.lock().unwrap_or_else(PoisonError::into_inner) + self.allowed, true)
+        (
+            *self.since.lock().unwrap_or_else(PoisonError::into_inner) + self.allowed,
+            true,
+        )
     }
 }
 
@@ -70,7 +77,10 @@ pub(super) struct Peer {
 
 impl Connected<IncomingStream<'_, Door>> for Peer {
     fn connect_info(stream: IncomingStream<'_, Door>) -> Peer {
-        Peer { address: *stream.remote_addr(), pace: stream.io().pace.clone() }
+        Peer {
+            address: *stream.remote_addr(),
+            pace: stream.io().pace.clone(),
+        }
     }
 }
 
@@ -85,7 +95,12 @@ pub(super) struct Paced {
 impl Paced {
     pub(super) fn new(stream: TcpStream, place: OwnedSemaphorePermit, allowed: Duration) -> Paced {
         let alarm = Box::pin(tokio::time::sleep(allowed));
-        Paced { stream, pace: Pace::new(allowed), alarm, _place: place }
+        Paced {
+            stream,
+            pace: Pace::new(allowed),
+            alarm,
+            _place: place,
+        }
     }
 
     /// `Ready` when its time is over; else wakes the task when to look again.
@@ -93,7 +108,10 @@ impl Paced {
         loop {
             let (deadline, counts) = self.pace.deadline();
             if counts && deadline <= Instant::now() {
-                return Poll::Ready(io::Error::new(io::ErrorKind::TimedOut, "the connection was quiet or slow too long"));
+                return Poll::Ready(io::Error::new(
+                    io::ErrorKind::TimedOut,
+                    "the connection was quiet or slow too long",
+                ));
             }
             self.alarm.as_mut().reset(deadline);
             if self.alarm.as_mut().poll(context).is_pending() {
@@ -104,7 +122,11 @@ impl Paced {
 }
 
 impl AsyncRead for Paced {
-    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         if let Poll::Ready(over) = self.over(context) {
             return Poll::Ready(Err(over));
         }
@@ -113,7 +135,11 @@ impl AsyncRead for Paced {
 }
 
 impl AsyncWrite for Paced {
-    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         match Pin::new(&mut self.stream).poll_write(context, bytes) {
             Poll::Ready(written) => {
                 self.pace.touch();

@@ -30,6 +30,9 @@ pub(super) async fn readyz(State(shared): State<Shared>) -> Result<Json<Value>, 
 
 /// Metrics, as OpenMetrics text.
 pub(super) async fn metrics(State(shared): State<Shared>) -> Result<Response, ApiError> {
-    let text = shared.telemetry.scrape(shared.store().as_ref(), shared.now()).await?;
+    let text = shared
+        .telemetry
+        .scrape(shared.store().as_ref(), shared.now())
+        .await?;
     Ok(([(header::CONTENT_TYPE, OPENMETRICS)], text).into_response())
 }

@@ -28,7 +28,11 @@ pub fn router(services: Arc<Services>) -> Router {
 
 /// The same with another deadline for bodies.
 pub(super) fn router_within(services: Arc<Services>, allowed: Duration) -> Router {
-    let shared = Shared { services, principals: Arc::new(Principals::default()), allowed };
+    let shared = Shared {
+        services,
+        principals: Arc::new(Principals::default()),
+        allowed,
+    };
     let api = api::routes()
         .fallback(unknown_path)
         .method_not_allowed_fallback(other_method)
@@ -46,7 +50,10 @@ pub(super) fn router_within(services: Arc<Services>, allowed: Duration) -> Route
 }
 
 async fn unknown_path() -> ApiError {
-    ApiError::missing("there is nothing at this path", "paths begin with `/hooks/`, `/api/`, or are `/healthz`, `/readyz`, `/metrics`")
+    ApiError::missing(
+        "there is nothing at this path",
+        "paths begin with `/hooks/`, `/api/`, or are `/healthz`, `/readyz`, `/metrics`",
+    )
 }
 
 async fn other_method() -> ApiError {
@@ -62,10 +69,19 @@ async fn other_method() -> ApiError {
 /// The log has the path's pattern, never the path, a header or a body.
 async fn each(request: Request, next: Next) -> Response {
     let began = Instant::now();
-    let underway = request.extensions().get::<ConnectInfo<Peer>>().map(|ConnectInfo(peer)| peer.pace.begin());
-    let peer = request.extensions().get::<ConnectInfo<Peer>>().map(|ConnectInfo(peer)| peer.address.to_string());
+    let underway = request
+        .extensions()
+        .get::<ConnectInfo<Peer>>()
+        .map(|ConnectInfo(peer)| peer.pace.begin());
+    let peer = request
+        .extensions()
+        .get::<ConnectInfo<Peer>>()
+        .map(|ConnectInfo(peer)| peer.address.to_string());
     let method = request.method().clone();
-    let path = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
+    let path = request
+        .extensions()
+        .get::<MatchedPath>()
+        .map(|path| path.as_str().to_owned());
     let id = request_id();
     let mut response = next.run(request).await;
     if let Ok(value) = HeaderValue::from_str(&id) {

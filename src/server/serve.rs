@@ -27,7 +27,13 @@ pub async fn serve(
     services: Arc<Services>,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
-    serve_within(listener, services, shutdown, Duration::from_millis(REQUEST_READ_MS)).await
+    serve_within(
+        listener,
+        services,
+        shutdown,
+        Duration::from_millis(REQUEST_READ_MS),
+    )
+    .await
 }
 
 /// The same with another deadline for slow senders.
@@ -37,7 +43,11 @@ pub(super) async fn serve_within(
     shutdown: impl Future<Output = ()> + Send + 'static,
     allowed: Duration,
 ) -> io::Result<()> {
-    let door = Door { listener, places: Arc::new(Semaphore::new(CONNECTIONS_MAX)), allowed };
+    let door = Door {
+        listener,
+        places: Arc::new(Semaphore::new(CONNECTIONS_MAX)),
+        allowed,
+    };
     let service = router_within(services, allowed).into_make_service_with_connect_info::<Peer>();
     axum::serve(door, service).with_graceful_shutdown(shutdown).await
 }

@@ -42,8 +42,16 @@ impl Tally {
             positions: HashMap::new(),
             actions: HashMap::new(),
         };
-        registry.register("findings", "Findings by what became of them", tally.findings.clone());
-        registry.register("effects", "Ended attempts of effects, by action and outcome", tally.effects.clone());
+        registry.register(
+            "findings",
+            "Findings by what became of them",
+            tally.findings.clone(),
+        );
+        registry.register(
+            "effects",
+            "Ended attempts of effects, by action and outcome",
+            tally.effects.clone(),
+        );
         registry.register(
             "tally_behind",
             "1 where the journal has more than this scrape counted",
@@ -80,13 +88,18 @@ impl Tally {
             if position > start {
                 store.set_cursor(partition, FOLLOWER, position).await?;
             }
-            self.behind.get_or_create(&vec![("partition", partition.to_string())]).set(i64::from(behind));
+            self.behind
+                .get_or_create(&vec![("partition", partition.to_string())])
+                .set(i64::from(behind));
         }
         Ok(())
     }
 
     fn count(&mut self, entry: &Entry) {
-        if !matches!(entry.kind.as_str(), "alert_split" | "effect_bound" | "effect_ended" | "effect_in_doubt") {
+        if !matches!(
+            entry.kind.as_str(),
+            "alert_split" | "effect_bound" | "effect_ended" | "effect_in_doubt"
+        ) {
             return;
         }
         // An entry of a newer version is not ours to count.
@@ -94,13 +107,13 @@ impl Tally {
         match event {
             Event::AlertSplit { findings } => {
                 for finding in &findings {
-                    self.findings.get_or_create(&vec![("fate", fate_word(&finding.fate).to_owned())]).inc();
+                    self.findings
+                        .get_or_create(&vec![("fate", fate_word(&finding.fate).to_owned())])
+                        .inc();
                 }
             }
-            Event::EffectBound(bound) => {
-                if self.actions.len() < EFFECTS_MAX {
-                    self.actions.insert(bound.effect, bound.spec.name.to_string());
-                }
+            Event::EffectBound(bound) if self.actions.len() < EFFECTS_MAX => {
+                self.actions.insert(bound.effect, bound.spec.name.to_string());
             }
             Event::EffectEnded { effect, outcome, .. } => {
                 let (word, last) = match outcome {
@@ -116,9 +129,15 @@ impl Tally {
     }
 
     fn ended(&mut self, effect: EffectId, word: &str, last: bool) {
-        let action = if last { self.actions.remove(&effect) } else { self.actions.get(&effect).cloned() };
+        let action = if last {
+            self.actions.remove(&effect)
+        } else {
+            self.actions.get(&effect).cloned()
+        };
         let action = action.unwrap_or_else(|| "(unknown)".to_owned());
-        self.effects.get_or_create(&vec![("action", action), ("outcome", word.to_owned())]).inc();
+        self.effects
+            .get_or_create(&vec![("action", action), ("outcome", word.to_owned())])
+            .inc();
     }
 }
 

@@ -32,7 +32,10 @@ pub(super) struct List {
     next: Option<String>,
 }
 
-pub(super) async fn list(State(shared): State<Shared>, Ask(query): Ask<Query>) -> Result<Json<List>, ApiError> {
+pub(super) async fn list(
+    State(shared): State<Shared>,
+    Ask(query): Ask<Query>,
+) -> Result<Json<List>, ApiError> {
     let before = query.before.as_deref().map(Cursor::parse).transpose()?;
     let store = shared.store();
     let (alerts, next) = cursor::page(
@@ -62,14 +65,28 @@ pub(super) async fn show(
     Path(text): Path<String>,
 ) -> Result<Json<Whole>, ApiError> {
     let alert_id: AlertId = id(&text)?;
-    let alert = shared.store().alert(alert_id.partition(), alert_id).await?.ok_or_else(|| unknown(alert_id))?;
-    let entries = shared.store().journal(alert_id.partition(), ChainId::Alert(alert_id), 0).await?;
+    let alert = shared
+        .store()
+        .alert(alert_id.partition(), alert_id)
+        .await?
+        .ok_or_else(|| unknown(alert_id))?;
+    let entries = shared
+        .store()
+        .journal(alert_id.partition(), ChainId::Alert(alert_id), 0)
+        .await?;
     let (events, digest_ok) = tell(&entries, alert.row.len, &alert.row.last);
     let (body, body_base64) = match String::from_utf8(alert.body) {
         Ok(text) => (Some(text), None),
         Err(error) => (None, Some(STANDARD.encode(error.as_bytes()))),
     };
-    Ok(Json(Whole { alert: alert.row, headers: alert.headers, body, body_base64, events, digest_ok }))
+    Ok(Json(Whole {
+        alert: alert.row,
+        headers: alert.headers,
+        body,
+        body_base64,
+        events,
+        digest_ok,
+    }))
 }
 
 #[derive(Serialize)]
@@ -94,7 +111,11 @@ pub(super) async fn reprocess(
             return Err(ApiError::conflict("still-pending", why, help));
         }
     }
-    let alert = shared.store().alert(alert_id.partition(), alert_id).await?.ok_or_else(|| unknown(alert_id))?;
+    let alert = shared
+        .store()
+        .alert(alert_id.partition(), alert_id)
+        .await?
+        .ok_or_else(|| unknown(alert_id))?;
     Ok(Json(Reprocessed { alert: alert.row }))
 }
 

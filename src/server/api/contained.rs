@@ -19,7 +19,9 @@ pub(super) struct List {
 
 pub(super) async fn list(State(shared): State<Shared>) -> Result<Json<List>, ApiError> {
     let holds = holds(shared.store().as_ref()).await?;
-    Ok(Json(List { contained: ledger(&holds, shared.now()) }))
+    Ok(Json(List {
+        contained: ledger(&holds, shared.now()),
+    }))
 }
 
 #[derive(Deserialize)]
@@ -46,8 +48,10 @@ pub(super) async fn release(
             ));
         }
         Found::Several(targets) => {
-            let list: Vec<String> =
-                targets.iter().map(|target| format!("{} is {}", target.key(), target.label())).collect();
+            let list: Vec<String> = targets
+                .iter()
+                .map(|target| format!("{} is {}", target.key(), target.label()))
+                .collect();
             return Err(ApiError::conflict(
                 "ambiguous-target",
                 format!("`{name}` could be {} targets: {}", list.len(), list.join("; ")),
@@ -60,7 +64,10 @@ pub(super) async fn release(
     let mut holders: Vec<_> = held.iter().flat_map(|hold| &hold.holders).collect();
     holders.sort_by_key(|holder| std::cmp::Reverse(holder.since));
     let effects: Vec<(RunId, EffectId)> = holders.iter().map(|holder| (holder.run, holder.effect)).collect();
-    let run = shared.handle.revert(effects, &who.0, &reason, None, subject).await?;
+    let run = shared
+        .handle
+        .revert(effects, &who.0, &reason, None, subject)
+        .await?;
     tracing::info!(run.id = %run, principal = who.0, "a containment is released");
     Ok(Json(Started { run }))
 }

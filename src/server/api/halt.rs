@@ -16,7 +16,9 @@ pub(super) struct Switch {
 }
 
 pub(super) async fn show(State(shared): State<Shared>) -> Result<Json<Switch>, ApiError> {
-    Ok(Json(Switch { halted: shared.store().switches().await?.halt }))
+    Ok(Json(Switch {
+        halted: shared.store().switches().await?.halt,
+    }))
 }
 
 #[derive(Deserialize)]
@@ -30,7 +32,11 @@ pub(super) async fn halt(
     who: Who,
     Asked(asked): Asked<Why>,
 ) -> Result<Json<Switch>, ApiError> {
-    let halt = Halt { by: who.0, at: shared.now(), reason: reason(&asked.reason)? };
+    let halt = Halt {
+        by: who.0,
+        at: shared.now(),
+        reason: reason(&asked.reason)?,
+    };
     tracing::warn!(principal = halt.by, "all effects are halted");
     set(&shared, Some(halt)).await
 }

@@ -40,5 +40,7 @@ pub(super) async fn list(State(shared): State<Shared>) -> Json<List> {
             .map(|trigger| trigger.title.clone())
             .collect(),
     });
-    Json(List { playbooks: playbooks.collect() })
+    Json(List {
+        playbooks: playbooks.collect(),
+    })
 }

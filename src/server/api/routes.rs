@@ -49,12 +49,16 @@ impl<T: serde::de::DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Ask
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Ask<T>, ApiError> {
         match axum::extract::Query::<T>::from_request_parts(parts, state).await {
             Ok(query) => Ok(Ask(query.0)),
-            Err(error) => Err(ApiError::bad(error.body_text(), "see the API's documentation for what this path takes")),
+            Err(error) => Err(ApiError::bad(
+                error.body_text(),
+                "see the API's documentation for what this path takes",
+            )),
         }
     }
 }
 
 /// An id in a path.
 pub(super) fn id<T: std::str::FromStr<Err = crate::id::NotAnId>>(text: &str) -> Result<T, ApiError> {
-    text.parse().map_err(|error: crate::id::NotAnId| ApiError::bad(error.to_string(), "check the id"))
+    text.parse()
+        .map_err(|error: crate::id::NotAnId| ApiError::bad(error.to_string(), "check the id"))
 }

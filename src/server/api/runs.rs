@@ -30,7 +30,10 @@ pub(super) struct List {
     next: Option<String>,
 }
 
-pub(super) async fn list(State(shared): State<Shared>, Ask(query): Ask<Query>) -> Result<Json<List>, ApiError> {
+pub(super) async fn list(
+    State(shared): State<Shared>,
+    Ask(query): Ask<Query>,
+) -> Result<Json<List>, ApiError> {
     let before = query.before.as_deref().map(Cursor::parse).transpose()?;
     let store = shared.store();
     let (runs, next) = cursor::page(
@@ -38,7 +41,12 @@ pub(super) async fn list(State(shared): State<Shared>, Ask(query): Ask<Query>) -
         limit(query.limit)?,
         |row: &RunRow| (row.started_at, row.id.to_string()),
         |partition, before, limit| {
-            let asked = RunQuery { status: query.status, playbook: query.playbook.clone(), before, limit };
+            let asked = RunQuery {
+                status: query.status,
+                playbook: query.playbook.clone(),
+                before,
+                limit,
+            };
             async move { store.runs(partition, &asked).await }
         },
     )
@@ -71,7 +79,13 @@ pub(super) fn tell(entries: &[Entry], len: u64, last: &Digest) -> (Vec<Told>, bo
             Ok((at, event)) => (Some(at), Some(event), None),
             Err(problem) => (None, None, Some(problem.to_string())),
         };
-        Told { seq: entry.seq, kind: entry.kind.clone(), at, event, problem }
+        Told {
+            seq: entry.seq,
+            kind: entry.kind.clone(),
+            at,
+            event,
+            problem,
+        }
     });
     (events.collect(), ends_so && verify(entries).is_ok())
 }
@@ -88,13 +102,24 @@ pub(super) async fn show(
     Path(text): Path<String>,
 ) -> Result<Json<Whole>, ApiError> {
     let run: RunId = id(&text)?;
-    let row = shared.store().run(run.partition(), run).await?.ok_or_else(|| unknown(run))?;
-    let entries = shared.store().journal(run.partition(), ChainId::Run(run), 0).await?;
+    let row = shared
+        .store()
+        .run(run.partition(), run)
+        .await?
+        .ok_or_else(|| unknown(run))?;
+    let entries = shared
+        .store()
+        .journal(run.partition(), ChainId::Run(run), 0)
+        .await?;
     let (events, digest_ok) = tell(&entries, row.len, &row.last);
     if !digest_ok {
         tracing::error!(run.id = %run, "the run's journal does not verify: it was changed outside of cordon");
     }
-    Ok(Json(Whole { run: row, events, digest_ok }))
+    Ok(Json(Whole {
+        run: row,
+        events,
+        digest_ok,
+    }))
 }
 
 pub(super) fn unknown(id: RunId) -> ApiError {

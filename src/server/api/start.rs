@@ -47,12 +47,21 @@ pub(super) async fn by_hand(
     let reason = reason(&asked.reason)?;
     let bundle = shared.content.bundles.get(&asked.playbook).ok_or_else(|| {
         let name = asked.playbook.escape_debug();
-        ApiError::missing(format!("there is no playbook `{name}`"), "`GET /api/playbooks` lists what is there")
+        ApiError::missing(
+            format!("there is no playbook `{name}`"),
+            "`GET /api/playbooks` lists what is there",
+        )
     })?;
     let run = new_run()?;
-    let cause = Cause::Person { principal: who.0.clone(), reason };
+    let cause = Cause::Person {
+        principal: who.0.clone(),
+        reason,
+    };
     if asked.index.is_some() && asked.alert.is_none() {
-        return Err(ApiError::bad("`index` says which finding of an alert, and no alert is given", "give `alert` too"));
+        return Err(ApiError::bad(
+            "`index` says which finding of an alert, and no alert is given",
+            "give `alert` too",
+        ));
     }
     let start = match (asked.finding, asked.alert, asked.inputs) {
         (Some(finding), None, None) => Start::on_finding(run, cause, &finding, false),
@@ -86,15 +95,31 @@ async fn of_alert(shared: &Shared, text: &str, index: Option<usize>) -> Result<(
     let alert = shared.store().alert(alert_id.partition(), alert_id).await?;
     let alert = alert.ok_or_else(|| alerts::unknown(alert_id))?;
     let profile = shared.gate.profiles().get(&alert.row.source).ok_or_else(|| {
-        let message = format!("the alert's source `{}` is not configured any more", alert.row.source);
-        ApiError::conflict("no-source", message, "configure it again, or give the `finding` itself")
+        let message = format!(
+            "the alert's source `{}` is not configured any more",
+            alert.row.source
+        );
+        ApiError::conflict(
+            "no-source",
+            message,
+            "configure it again, or give the `finding` itself",
+        )
     })?;
     let evaluators = &shared.handle.context().evaluators;
-    let findings = read(evaluators, profile, &alert.headers, &alert.body, alert.row.received_at).await;
+    let findings = read(
+        evaluators,
+        profile,
+        &alert.headers,
+        &alert.body,
+        alert.row.received_at,
+    )
+    .await;
     let findings = findings.map_err(|error| match error {
-        NotRead::Unreadable(why) => {
-            ApiError::conflict("unreadable", why.to_string(), "mend the source's mapping, or give the `finding` itself")
-        }
+        NotRead::Unreadable(why) => ApiError::conflict(
+            "unreadable",
+            why.to_string(),
+            "mend the source's mapping, or give the `finding` itself",
+        ),
         NotRead::Interrupted(why) => ApiError::conflict("interrupted", why, "try again"),
     })?;
     let count = findings.len();
@@ -103,11 +128,17 @@ async fn of_alert(shared: &Shared, text: &str, index: Option<usize>) -> Result<(
         (None, 0 | 1) => 0,
         (None, _) => {
             let message = format!("the alert holds {count} findings");
-            return Err(ApiError::bad(message, format!("say which in `index`, 0 to {}", count - 1)));
+            return Err(ApiError::bad(
+                message,
+                format!("say which in `index`, 0 to {}", count - 1),
+            ));
         }
     };
     let finding = findings.into_iter().nth(index).ok_or_else(|| {
-        ApiError::missing(format!("the alert holds {count} findings, none at `{index}`"), "`index` counts from 0")
+        ApiError::missing(
+            format!("the alert holds {count} findings, none at `{index}`"),
+            "`index` counts from 0",
+        )
     })?;
     let weak = !matches!(profile.auth, Auth::StandardWebhooks { .. } | Auth::Hmac(_));
     Ok((finding, weak))
@@ -146,18 +177,31 @@ pub(super) async fn act(
     Asked(asked): Asked<Act>,
 ) -> Result<Json<Started>, ApiError> {
     let reason = reason(&asked.reason)?;
-    let action: ActionName = asked.action.parse().map_err(|error: crate::action::NotAnActionName| {
-        ApiError::bad(error.to_string(), "`cordon connectors` lists the actions there are")
-    })?;
+    let action: ActionName = asked
+        .action
+        .parse()
+        .map_err(|error: crate::action::NotAnActionName| {
+            ApiError::bad(
+                error.to_string(),
+                "`cordon connectors` lists the actions there are",
+            )
+        })?;
     let ActTarget { kind, name, uid, ids } = asked.target;
     let real = Entity::new(kind, Role::Affected, &name).ok_or_else(|| {
-        let message = format!("`{}` is a placeholder or not a {}", name.escape_debug(), kind.word());
+        let message = format!(
+            "`{}` is a placeholder or not a {}",
+            name.escape_debug(),
+            kind.word()
+        );
         ApiError::bad(message, "give the name people use for it")
     })?;
     let uid = uid.unwrap_or_else(|| real.name.clone());
     let target = json!({ "type": kind, "name": real.name, "uid": uid, "ids": ids });
     let options = Value::Object(asked.options);
-    let run = shared.handle.act(&action.to_string(), target, options, &who.0, &reason).await?;
+    let run = shared
+        .handle
+        .act(&action.to_string(), target, options, &who.0, &reason)
+        .await?;
     tracing::info!(run.id = %run, principal = who.0, action = %action, "an action was started by hand");
     Ok(Json(Started { run }))
 }

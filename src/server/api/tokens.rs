@@ -31,7 +31,9 @@ pub(super) async fn list(State(shared): State<Shared>) -> Result<Json<List>, Api
         created_at: principal.created_at,
         created_by: principal.created_by,
     });
-    Ok(Json(List { tokens: tokens.collect() }))
+    Ok(Json(List {
+        tokens: tokens.collect(),
+    }))
 }
 
 #[derive(Deserialize)]
@@ -57,7 +59,13 @@ pub(super) async fn create(
     let name = principal_name(&asked.name)?;
     let _making = shared.principals.making.lock().await;
     let store = shared.store().as_ref();
-    if !asked.replace && store.principals().await?.iter().any(|principal| principal.name == name) {
+    if !asked.replace
+        && store
+            .principals()
+            .await?
+            .iter()
+            .any(|principal| principal.name == name)
+    {
         return Err(ApiError::conflict(
             "name-taken",
             format!("there is a token for `{name}` already"),
@@ -66,6 +74,11 @@ pub(super) async fn create(
     }
     let token = make(store, shared.handle.context().clock.as_ref(), &name, &who.0).await?;
     shared.principals.forget();
-    tracing::info!(principal = who.0, name, replace = asked.replace, "a token was made");
+    tracing::info!(
+        principal = who.0,
+        name,
+        replace = asked.replace,
+        "a token was made"
+    );
     Ok((StatusCode::CREATED, Json(Created { name, token })))
 }

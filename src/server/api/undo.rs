@@ -53,7 +53,10 @@ pub(super) async fn effect(
         Some(text) => id(text)?,
         None => shared.handle.run_of_held(effect).await?.ok_or_else(|| {
             let message = format!("{effect} holds nothing, so its run is not known");
-            ApiError::missing(message, "say in `run` which run it belongs to, or undo the whole run")
+            ApiError::missing(
+                message,
+                "say in `run` which run it belongs to, or undo the whole run",
+            )
         })?,
     };
     exists(&shared, of).await?;

@@ -16,7 +16,10 @@ async fn isolate(house: &House, name: &str, options: Value) -> Answer {
 }
 
 async fn holds(house: &House) -> Vec<Value> {
-    house.get("/api/contained").await.body["contained"].as_array().unwrap().clone()
+    house.get("/api/contained").await.body["contained"]
+        .as_array()
+        .unwrap()
+        .clone()
 }
 
 #[tokio::test]
@@ -30,17 +33,42 @@ async fn a_host_is_isolated_shown_and_released_by_its_name() {
 
     let held = holds(&house).await;
     assert_eq!(held.len(), 1);
-    assert_eq!((&held[0]["verified"], &held[0]["overdue"]), (&json!("yes"), &json!(false)));
+    assert_eq!(
+        (&held[0]["verified"], &held[0]["overdue"]),
+        (&json!("yes"), &json!(false))
+    );
     assert_eq!(held[0]["holders"][0]["run"], acted.body["run"]);
     let left = held[0]["holders"][0]["left_ms"].as_u64().unwrap();
     assert!((1..=14_400_000).contains(&left), "{left}");
 
-    assert_eq!(house.post("/api/release", json!({ "entity": "db-1", "reason": "x" })).await.status, 404);
-    assert_eq!(house.post("/api/release", json!({ "entity": "web-07", "reason": "" })).await.status, 400);
-    let released = house.post("/api/release", json!({ "entity": "WEB-07", "reason": "false alarm" })).await;
+    assert_eq!(
+        house
+            .post("/api/release", json!({ "entity": "db-1", "reason": "x" }))
+            .await
+            .status,
+        404
+    );
+    assert_eq!(
+        house
+            .post("/api/release", json!({ "entity": "web-07", "reason": "" }))
+            .await
+            .status,
+        400
+    );
+    let released = house
+        .post(
+            "/api/release",
+            json!({ "entity": "WEB-07", "reason": "false alarm" }),
+        )
+        .await;
     let run = house.settled(&released).await;
     assert_eq!(run["run"]["end"], "succeeded", "{run:#}");
-    assert!(run["run"]["cause"].as_str().unwrap().contains("by admin: false alarm"));
+    assert!(
+        run["run"]["cause"]
+            .as_str()
+            .unwrap()
+            .contains("by admin: false alarm")
+    );
     assert_eq!(house.estate.state("id-of-web-07.corp.example"), "normal");
     assert!(holds(&house).await.is_empty());
 }
@@ -62,20 +90,38 @@ async fn a_name_of_two_held_targets_releases_neither() {
             run: RunId::derive(&[id]),
             at: house.now(),
             until: Some(house.now()),
-            prior: Reading { state: "normal".into(), fields: Value::Null },
-            undo: Some(Undo { action: ISOLATE.parse().unwrap(), args: Default::default() }),
+            prior: Reading {
+                state: "normal".into(),
+                fields: Value::Null,
+            },
+            undo: Some(Undo {
+                action: ISOLATE.parse().unwrap(),
+                args: Default::default(),
+            }),
             target: target.clone(),
         };
-        house.store.inner.hold_take(target.partition(), hold).await.unwrap();
+        house
+            .store
+            .inner
+            .hold_take(target.partition(), hold)
+            .await
+            .unwrap();
     }
-    let refused = house.post("/api/release", json!({ "entity": "web-07", "reason": "x" })).await;
+    let refused = house
+        .post("/api/release", json!({ "entity": "web-07", "reason": "x" }))
+        .await;
     assert_eq!((refused.status, refused.code()), (409, "ambiguous-target"));
     for key in ["crowdstrike/host/a1", "crowdstrike/host/b2"] {
         assert!(refused.text.contains(key), "{}", refused.text);
     }
     assert_eq!(holds(&house).await.len(), 2);
     assert!(holds(&house).await.iter().all(|hold| hold["overdue"] == true));
-    let one = house.post("/api/release", json!({ "entity": "crowdstrike/host/b2", "reason": "x" })).await;
+    let one = house
+        .post(
+            "/api/release",
+            json!({ "entity": "crowdstrike/host/b2", "reason": "x" }),
+        )
+        .await;
     assert_eq!(one.status, 200, "{}", one.text);
 }
 
@@ -87,27 +133,56 @@ async fn a_run_and_an_effect_are_undone_with_a_reason() {
         house.settled(&acted).await;
         assert_eq!(house.estate.state("id-of-db-1"), "contained");
         let run = acted.body["run"].as_str().unwrap();
-        let effect = holds(&house).await[0]["holders"][0]["effect"].as_str().unwrap().to_owned();
-        let path = if by_effect { format!("/api/effects/{effect}/undo") } else { format!("/api/runs/{run}/undo") };
+        let effect = holds(&house).await[0]["holders"][0]["effect"]
+            .as_str()
+            .unwrap()
+            .to_owned();
+        let path = if by_effect {
+            format!("/api/effects/{effect}/undo")
+        } else {
+            format!("/api/runs/{run}/undo")
+        };
         assert_eq!(house.post(&path, json!({ "reason": " " })).await.status, 400);
         let undone = house.post(&path, json!({ "reason": "over" })).await;
         assert_eq!(house.settled(&undone).await["run"]["end"], "succeeded");
         assert_eq!(house.estate.state("id-of-db-1"), "normal");
     }
     let (run, effect) = (RunId::derive(&["none"]), EffectId::derive(&["none"]));
-    assert_eq!(house.post(&format!("/api/runs/{run}/undo"), json!({ "reason": "x" })).await.status, 404);
-    assert_eq!(house.post(&format!("/api/effects/{effect}/undo"), json!({ "reason": "x" })).await.status, 404);
+    assert_eq!(
+        house
+            .post(&format!("/api/runs/{run}/undo"), json!({ "reason": "x" }))
+            .await
+            .status,
+        404
+    );
+    assert_eq!(
+        house
+            .post(&format!("/api/effects/{effect}/undo"), json!({ "reason": "x" }))
+            .await
+            .status,
+        404
+    );
     let named = json!({ "reason": "x", "run": run });
-    assert_eq!(house.post(&format!("/api/effects/{effect}/undo"), named).await.status, 404);
+    assert_eq!(
+        house
+            .post(&format!("/api/effects/{effect}/undo"), named)
+            .await
+            .status,
+        404
+    );
 }
 
 #[tokio::test]
 async fn a_run_that_changed_nothing_has_nothing_to_undo() {
     let house = House::open().await;
-    let started = house.post("/api/runs", json!({ "playbook": "watch", "reason": "to see" })).await;
+    let started = house
+        .post("/api/runs", json!({ "playbook": "watch", "reason": "to see" }))
+        .await;
     house.settled(&started).await;
     let run = started.body["run"].as_str().unwrap();
-    let undone = house.post(&format!("/api/runs/{run}/undo"), json!({ "reason": "x" })).await;
+    let undone = house
+        .post(&format!("/api/runs/{run}/undo"), json!({ "reason": "x" }))
+        .await;
     assert_eq!((undone.status, undone.code()), (409, "nothing-to-do"));
 }
 
@@ -136,14 +211,22 @@ async fn a_playbook_is_started_about_a_finding_an_alert_or_inputs() {
     let house = House::open().await;
     let low = house.alert("f-1", "Low").await;
     let second = json!([finding("f-2", "Low"), finding("f-3", "Low")]).to_string();
-    let two = house.hook(second).await.body["alert"].as_str().unwrap().to_owned();
+    let two = house.hook(second).await.body["alert"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     let start = |body: Value| {
         let mut asked = json!({ "playbook": "watch", "reason": "INC-1" });
-        asked.as_object_mut().unwrap().extend(body.as_object().unwrap().clone());
+        asked
+            .as_object_mut()
+            .unwrap()
+            .extend(body.as_object().unwrap().clone());
         house.post("/api/runs", asked)
     };
     let raw = finding("f-9", "High").to_string();
-    let found: Finding = crate::intake::builtin_findings("siem", raw.as_bytes(), house.now()).unwrap().remove(0);
+    let found: Finding = crate::intake::builtin_findings("siem", raw.as_bytes(), house.now())
+        .unwrap()
+        .remove(0);
     for body in [
         json!({ "finding": found }),
         json!({ "alert": low }),
@@ -152,13 +235,20 @@ async fn a_playbook_is_started_about_a_finding_an_alert_or_inputs() {
         json!({}),
     ] {
         let run = house.settled(&start(body.clone()).await).await;
-        assert_eq!((&run["run"]["end"], &run["run"]["cause"]), (&json!("succeeded"), &json!("admin: INC-1")), "{body}");
+        assert_eq!(
+            (&run["run"]["end"], &run["run"]["cause"]),
+            (&json!("succeeded"), &json!("admin: INC-1")),
+            "{body}"
+        );
         let header = &run["events"][0]["event"]["run_started"];
         let title = &header["inputs"]["finding"]["title"];
         match body.get("index") {
             Some(_) => assert_eq!(title, "Ransomware f-3"),
             None if body.get("alert").is_some() => {
-                assert_eq!((title, &header["weak_source"]), (&json!("Ransomware f-1"), &json!(true)));
+                assert_eq!(
+                    (title, &header["weak_source"]),
+                    (&json!("Ransomware f-1"), &json!(true))
+                );
             }
             None => assert_eq!(title.is_null(), body.get("finding").is_none()),
         }

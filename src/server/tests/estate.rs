@@ -6,10 +6,13 @@ use std::sync::Mutex;
 use async_trait::async_trait;
 use serde_json::{Map, Value};
 
-use crate::action::{ActionName, ActionSpec, Class, Done, Fault, Outcome, ReadBack, Reading, Target, UndoSpec};
+use crate::action::{
+    ActionName, ActionSpec, Class, Done, Fault, Outcome, ReadBack, Reading, Target, UndoSpec,
+};
+use crate::connector::{Acted, Looked};
 use crate::finding::{Entity, EntityType};
 use crate::playbook::Loaded;
-use crate::run::{Acted, Binding, Looked, Vendors};
+use crate::run::{Binding, Vendors};
 
 pub const ISOLATE: &str = "crowdstrike::contain_host";
 const LIFT: &str = "crowdstrike::lift_containment";
@@ -22,12 +25,21 @@ pub struct Estate {
 
 impl Estate {
     pub fn state(&self, id: &str) -> String {
-        self.states.lock().unwrap().get(id).cloned().unwrap_or_else(|| "normal".into())
+        self.states
+            .lock()
+            .unwrap()
+            .get(id)
+            .cloned()
+            .unwrap_or_else(|| "normal".into())
     }
 }
 
 fn spec(name: &str) -> ActionSpec {
-    let (wanted, other) = if name == ISOLATE { ("contained", LIFT) } else { ("normal", ISOLATE) };
+    let (wanted, other) = if name == ISOLATE {
+        ("contained", LIFT)
+    } else {
+        ("normal", ISOLATE)
+    };
     ActionSpec {
         name: name.parse().unwrap(),
         title: name.into(),
@@ -44,7 +56,10 @@ fn spec(name: &str) -> ActionSpec {
             pending: vec![],
             lag_ms: 1_000,
         }),
-        undo: Some(UndoSpec { action: other.parse().unwrap(), from_captured: BTreeMap::new() }),
+        undo: Some(UndoSpec {
+            action: other.parse().unwrap(),
+            from_captured: BTreeMap::new(),
+        }),
         permission: "hosts:write".into(),
         propagation_ms: 1_000,
         in_flight_ms: 1_000,
@@ -55,12 +70,16 @@ fn spec(name: &str) -> ActionSpec {
 #[async_trait]
 impl Vendors for Estate {
     fn bind(&self, loaded: &Loaded, action: &ActionName, _: Option<&Entity>) -> Result<Vec<Binding>, Fault> {
-        self.binding(loaded, "crowdstrike", action).map(|binding| vec![binding])
+        self.binding(loaded, "crowdstrike", action)
+            .map(|binding| vec![binding])
     }
 
     fn binding(&self, _: &Loaded, instance: &str, action: &ActionName) -> Result<Binding, Fault> {
         match action.to_string().as_str() {
-            name @ (ISOLATE | LIFT) => Ok(Binding { instance: instance.into(), spec: spec(name) }),
+            name @ (ISOLATE | LIFT) => Ok(Binding {
+                instance: instance.into(),
+                spec: spec(name),
+            }),
             other => Err(Fault::new("no-connector", format!("nothing does {other}"))),
         }
     }
@@ -73,12 +92,21 @@ impl Vendors for Estate {
             name: entity.name.clone(),
             aliases: vec![],
         };
-        Looked { result: Ok(target), requests: vec![] }
+        Looked {
+            result: Ok(target),
+            requests: vec![],
+        }
     }
 
     async fn read(&self, _: &Loaded, _: &Binding, _: &str, target: &Target) -> Looked<Reading> {
-        let reading = Reading { state: self.state(&target.id), fields: Value::Null };
-        Looked { result: Ok(reading), requests: vec![] }
+        let reading = Reading {
+            state: self.state(&target.id),
+            fields: Value::Null,
+        };
+        Looked {
+            result: Ok(reading),
+            requests: vec![],
+        }
     }
 
     async fn act(
@@ -90,8 +118,17 @@ impl Vendors for Estate {
         _: &str,
     ) -> Acted {
         let wanted = binding.spec.verify.as_ref().unwrap().in_force[0].clone();
-        self.states.lock().unwrap().insert(target.unwrap().id.clone(), wanted);
-        let outcome = Outcome::Done { how: Done::Acted, result: Value::Null };
-        Acted { outcome, requests: vec![] }
+        self.states
+            .lock()
+            .unwrap()
+            .insert(target.unwrap().id.clone(), wanted);
+        let outcome = Outcome::Done {
+            how: Done::Acted,
+            result: Value::Null,
+        };
+        Acted {
+            outcome,
+            requests: vec![],
+        }
     }
 }

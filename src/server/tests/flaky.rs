@@ -13,9 +13,9 @@ use crate::journal::{ChainId, Entry};
 use crate::secret::Handle;
 use crate::store::memory::MemoryStore;
 use crate::store::{
-    Accepted, Alert, AlertRow, Alerts, Appended, Claim, Claimed, Control, Counts, Created, Disposition, DueHolder,
-    Error, Feed, FeedItem, HoldEnd, Locked, NewAlert, NewHold, NewRun, Principal, Result, RunQuery, RunRow, RunUpdate,
-    Runs, Switches, Targets, Took,
+    Accepted, Alert, AlertRow, Alerts, Appended, Claim, Claimed, Control, Counts, Created, Disposition,
+    DueHolder, Error, Feed, FeedItem, HoldEnd, Locked, NewAlert, NewHold, NewRun, Principal, Result,
+    RunQuery, RunRow, RunUpdate, Runs, Switches, Targets, Took,
 };
 
 #[derive(Default)]

@@ -13,7 +13,12 @@ async fn a_delivery_is_answered_202_once_it_is_kept_and_again_when_it_is_repeate
     let house = House::open().await;
     let body = finding("f-1", "High").to_string();
     let first = house.hook(body.clone()).await;
-    assert_eq!((first.status, &first.body["times"]), (202, &json!(1)), "{}", first.text);
+    assert_eq!(
+        (first.status, &first.body["times"]),
+        (202, &json!(1)),
+        "{}",
+        first.text
+    );
     let id: AlertId = first.body["alert"].as_str().unwrap().parse().unwrap();
     let kept = house.store.alert(id.partition(), id).await.unwrap().unwrap();
     assert_eq!(kept.body, body.as_bytes());
@@ -28,7 +33,13 @@ async fn whoever_proves_nothing_gets_the_same_401_whatever_was_wrong() {
     let house = House::open().await;
     let mut texts = Vec::new();
     for token in ["", "wrong", SECRET.split_at(3).0] {
-        let refused = answer(house.request(Method::POST, "/hooks/siem").bearer_auth(token).body("{}")).await;
+        let refused = answer(
+            house
+                .request(Method::POST, "/hooks/siem")
+                .bearer_auth(token)
+                .body("{}"),
+        )
+        .await;
         assert_eq!((refused.status, refused.code()), (401, "unauthorized"));
         texts.push(refused.text);
     }
@@ -43,11 +54,21 @@ async fn whoever_proves_nothing_gets_the_same_401_whatever_was_wrong() {
 #[tokio::test]
 async fn an_unknown_source_is_404_and_another_method_405() {
     let house = House::open().await;
-    let unknown = answer(house.request(Method::POST, "/hooks/nobody").bearer_auth(SECRET).body("{}")).await;
+    let unknown = answer(
+        house
+            .request(Method::POST, "/hooks/nobody")
+            .bearer_auth(SECRET)
+            .body("{}"),
+    )
+    .await;
     assert_eq!((unknown.status, unknown.code()), (404, "not-found"));
     for method in [Method::GET, Method::PUT, Method::DELETE] {
         let other = answer(house.request(method.clone(), "/hooks/siem").bearer_auth(SECRET)).await;
-        assert_eq!((other.status, other.code()), (405, "method-not-allowed"), "{method}");
+        assert_eq!(
+            (other.status, other.code()),
+            (405, "method-not-allowed"),
+            "{method}"
+        );
         assert_eq!(other.header("allow"), "POST", "{method}");
     }
     assert_eq!(answer(house.request(Method::GET, "/nothing")).await.status, 404);
@@ -64,9 +85,14 @@ async fn a_body_may_be_as_large_as_the_limit_and_no_larger() {
     }
     // Without a declared length, too.
     let parts = (0..3).map(|_| Ok::<_, std::io::Error>(vec![b' '; ALERT_BODY_BYTES_MAX / 2]));
-    let large = house.hook(reqwest::Body::wrap_stream(futures_util::stream::iter(parts))).await;
+    let large = house
+        .hook(reqwest::Body::wrap_stream(futures_util::stream::iter(parts)))
+        .await;
     assert_eq!((large.status, large.code()), (413, "too-large"));
-    assert_eq!(house.get("/api/status").await.body["counts"]["alerts"], json!({ "pending": 1 }));
+    assert_eq!(
+        house.get("/api/status").await.body["counts"]["alerts"],
+        json!({ "pending": 1 })
+    );
 }
 
 #[tokio::test]
@@ -82,16 +108,25 @@ async fn a_store_that_cannot_keep_it_makes_the_sender_try_again() {
     let house = House::open().await;
     for error in [
         Error::Busy { waiting: 4_096 },
-        Error::Full { why: "no space".into() },
+        Error::Full {
+            why: "no space".into(),
+        },
         Error::Unavailable { why: "gone".into() },
         Error::Corrupt { why: "odd".into() },
     ] {
         house.store.refuse("accept", error.clone());
         let refused = house.hook(finding("f-1", "High").to_string()).await;
-        assert_eq!((refused.status, refused.header("retry-after")), (503, "5"), "{error}");
+        assert_eq!(
+            (refused.status, refused.header("retry-after")),
+            (503, "5"),
+            "{error}"
+        );
     }
     house.store.recover();
-    assert_eq!(house.hook(finding("f-1", "High").to_string()).await.body["times"], 1);
+    assert_eq!(
+        house.hook(finding("f-1", "High").to_string()).await.body["times"],
+        1
+    );
 }
 
 #[tokio::test]
@@ -100,7 +135,12 @@ async fn probes_say_whether_it_lives_and_whether_it_takes_writes() {
     let plain = |path: &'static str| answer(house.request(Method::GET, path));
     assert_eq!(plain("/healthz").await.status, 200);
     assert_eq!(plain("/readyz").await.status, 200);
-    house.store.refuse("ready", Error::Full { why: "no space on `/var`".into() });
+    house.store.refuse(
+        "ready",
+        Error::Full {
+            why: "no space on `/var`".into(),
+        },
+    );
     assert_eq!(plain("/healthz").await.status, 200);
     let unready = plain("/readyz").await;
     assert_eq!((unready.status, unready.header("retry-after")), (503, "5"));
@@ -118,7 +158,11 @@ async fn metrics_count_what_came_and_what_became_of_it() {
     for _ in 0..2 {
         let metrics = answer(house.request(Method::GET, "/metrics")).await;
         assert_eq!(metrics.status, 200);
-        assert!(metrics.header("content-type").starts_with("application/openmetrics-text"));
+        assert!(
+            metrics
+                .header("content-type")
+                .starts_with("application/openmetrics-text")
+        );
         for line in [
             r#"cordon_build_info{version="1.2.3"} 1"#,
             r#"cordon_deliveries_total{source="siem",status="202"} 3"#,
@@ -133,7 +177,11 @@ async fn metrics_count_what_came_and_what_became_of_it() {
             "cordon_holds_overdue 0",
             "# EOF",
         ] {
-            assert!(metrics.text.lines().any(|found| found == line), "{line} in\n{}", metrics.text);
+            assert!(
+                metrics.text.lines().any(|found| found == line),
+                "{line} in\n{}",
+                metrics.text
+            );
         }
         assert!(!metrics.text.contains("made-up"));
     }
@@ -142,7 +190,9 @@ async fn metrics_count_what_came_and_what_became_of_it() {
 #[tokio::test]
 async fn every_answer_has_an_id_that_the_caller_cannot_choose() {
     let house = House::open().await;
-    let request = house.request(Method::GET, "/healthz").header("x-request-id", "chosen");
+    let request = house
+        .request(Method::GET, "/healthz")
+        .header("x-request-id", "chosen");
     let first = answer(request).await;
     let second = answer(house.request(Method::GET, "/healthz")).await;
     let ids = [first.header("x-request-id"), second.header("x-request-id")];

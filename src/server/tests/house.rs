@@ -43,7 +43,7 @@ detection:
   bad: { severity_id|gte: 3 }
   condition: bad
 level: high
-cordon: { key: [finding.uid], window: 1h }
+cordon: { key: [uid], window: 1h }
 ";
 
 pub struct House {
@@ -56,7 +56,7 @@ pub struct House {
     pub pipeline: Arc<Pipeline>,
     client: Client,
     stop: Arc<AtomicBool>,
-    _shutdown: oneshot::Sender<()>,
+    shutdown: Option<oneshot::Sender<()>>,
     tasks: JoinSet<()>,
 }
 
@@ -73,7 +73,10 @@ impl Answer {
     }
 
     pub fn header(&self, name: &str) -> &str {
-        self.headers.get(name).map(|value| value.to_str().unwrap()).unwrap_or_default()
+        self.headers
+            .get(name)
+            .map(|value| value.to_str().unwrap())
+            .unwrap_or_default()
     }
 }
 
@@ -102,7 +105,10 @@ impl House {
             "worker-1".into(),
         ));
         let (kicks, kicked) = mpsc::channel(64);
-        let builtins = Builtins { revert: playbook::revert(&catalog), act: playbook::act(&catalog) };
+        let builtins = Builtins {
+            revert: playbook::revert(&catalog),
+            act: playbook::act(&catalog),
+        };
         let handle = run::Handle::new(context.clone(), kicks, builtins);
         let profiles = Arc::new(profiles());
         let content = Arc::new(content(&catalog));
@@ -125,15 +131,30 @@ impl House {
         let stop = Arc::new(AtomicBool::new(false));
         let mut tasks = JoinSet::new();
         tasks.spawn(async move {
-            serve_within(listener, services, async { drop(shut.await) }, allowed).await.unwrap();
+            serve_within(listener, services, async { drop(shut.await) }, allowed)
+                .await
+                .unwrap();
         });
         tasks.spawn(run::work(context, handle, kicked, stop.clone()));
         let client = Client::builder().no_proxy().timeout(PATIENCE).build().unwrap();
-        House { store, clock, estate, address, admin, halt: watched, pipeline, client, stop, _shutdown: shutdown, tasks }
+        House {
+            store,
+            clock,
+            estate,
+            address,
+            admin,
+            halt: watched,
+            pipeline,
+            client,
+            stop,
+            shutdown: Some(shutdown),
+            tasks,
+        }
     }
 
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        self.client.request(method, format!("http://{}{path}", self.address))
+        self.client
+            .request(method, format!("http://{}{path}", self.address))
     }
 
     pub async fn get(&self, path: &str) -> Answer {
@@ -141,11 +162,21 @@ impl House {
     }
 
     pub async fn post(&self, path: &str, body: Value) -> Answer {
-        answer(self.request(Method::POST, path).bearer_auth(&self.admin).json(&body)).await
+        answer(
+            self.request(Method::POST, path)
+                .bearer_auth(&self.admin)
+                .json(&body),
+        )
+        .await
     }
 
     pub async fn hook(&self, body: impl Into<reqwest::Body>) -> Answer {
-        answer(self.request(Method::POST, "/hooks/siem").bearer_auth(SECRET).body(body)).await
+        answer(
+            self.request(Method::POST, "/hooks/siem")
+                .bearer_auth(SECRET)
+                .body(body),
+        )
+        .await
     }
 
     /// Sends a finding about a host, processes it, and answers the alert.
@@ -177,7 +208,19 @@ impl House {
     pub async fn settled(&self, answer: &Answer) -> Value {
         assert_eq!(answer.status, 200, "{}", answer.text);
         let run = answer.body["run"].as_str().unwrap();
-        self.until(&format!("/api/runs/{run}"), |body| body["run"]["status"] == "settled").await
+        self.until(&format!("/api/runs/{run}"), |body| {
+            body["run"]["status"] == "settled"
+        })
+        .await
+    }
+
+    /// Ends as a process does that is asked to.
+    pub async fn close(&mut self) {
+        drop(self.shutdown.take());
+        self.stop.store(true, Ordering::Relaxed);
+        while let Some(ended) = within(self.tasks.join_next()).await {
+            ended.unwrap();
+        }
     }
 
     pub fn now(&self) -> Time {
@@ -193,7 +236,9 @@ impl Drop for House {
 }
 
 pub async fn within<T>(work: impl Future<Output = T>) -> T {
-    tokio::time::timeout(PATIENCE, work).await.expect("it should have come by now")
+    tokio::time::timeout(PATIENCE, work)
+        .await
+        .expect("it should have come by now")
 }
 
 pub async fn answer(request: RequestBuilder) -> Answer {
@@ -201,7 +246,12 @@ pub async fn answer(request: RequestBuilder) -> Answer {
     let (status, headers) = (response.status().as_u16(), response.headers().clone());
     let text = response.text().await.unwrap();
     let body = serde_json::from_str(&text).unwrap_or(Value::Null);
-    Answer { status, headers, text, body }
+    Answer {
+        status,
+        headers,
+        text,
+        body,
+    }
 }
 
 pub fn finding(uid: &str, severity: &str) -> Value {
@@ -218,7 +268,9 @@ fn profiles() -> Profiles {
     let siem = Profile {
         name: "siem".into(),
         connector: "generic".into(),
-        auth: Auth::Bearer { secrets: vec![Secret::new(SECRET)] },
+        auth: Auth::Bearer {
+            secrets: vec![Secret::new(SECRET)],
+        },
         delivery: DeliveryId::BodyDigest,
         normaliser: Normaliser::Builtin,
         finding_window_ms: 3_600_000,

@@ -21,7 +21,10 @@ async fn rest(stream: &mut TcpStream) -> String {
 async fn half_a_head_is_cut() {
     let house = House::with_patience(ALLOWED).await;
     let mut stream = TcpStream::connect(house.address).await.unwrap();
-    stream.write_all(b"POST /hooks/siem HTTP/1.1\r\nHost: x\r\nAuth").await.unwrap();
+    stream
+        .write_all(b"POST /hooks/siem HTTP/1.1\r\nHost: x\r\nAuth")
+        .await
+        .unwrap();
     assert!(!rest(&mut stream).await.contains("200"));
 }
 
@@ -52,7 +55,26 @@ async fn half_a_body_is_answered_408_and_nothing_is_kept() {
     stream.write_all(head.as_bytes()).await.unwrap();
     let text = rest(&mut stream).await;
     assert!(text.starts_with("HTTP/1.1 408 "), "{text}");
-    assert_eq!(house.get("/api/status").await.body["counts"]["alerts"], serde_json::json!({}));
+    assert_eq!(
+        house.get("/api/status").await.body["counts"]["alerts"],
+        serde_json::json!({})
+    );
+}
+
+#[tokio::test]
+async fn a_server_ends_though_someone_keeps_a_connection_open() {
+    let mut house = House::open().await;
+    let mut stream = TcpStream::connect(house.address).await.unwrap();
+    stream
+        .write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        .await
+        .unwrap();
+    let mut bytes = [0; 2_048];
+    let read = within(stream.read(&mut bytes)).await.unwrap();
+    assert!(String::from_utf8_lossy(&bytes[..read]).starts_with("HTTP/1.1 200 "));
+    house.close().await;
+    assert_eq!(rest(&mut stream).await, "");
+    assert!(TcpStream::connect(house.address).await.is_err());
 }
 
 #[tokio::test]

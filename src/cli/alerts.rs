@@ -13,7 +13,7 @@ use crate::store::AlertRow;
 #[command(after_help = "Examples:
   cordon alerts
   cordon alerts --disposition unreadable --json
-  cordon alerts al_…")]
+  cordon alerts alert_…")]
 pub struct Alerts {
     /// One alert, whole
     id: Option<String>,
@@ -36,7 +36,7 @@ pub struct Alerts {
 /// Arguments of `reprocess`.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
-  cordon reprocess al_…
+  cordon reprocess alert_…
 
 Runs that the alert started before are not started again.")]
 pub struct Reprocess {

@@ -89,7 +89,7 @@ mod tests {
         assert!(pages.len() > 15, "{}", pages.len());
         for (code, text) in pages {
             assert!(text.starts_with(&format!("# {code}: ")), "{code}");
-            assert!(text.contains("What to do"), "{code}");
+            assert!(text.lines().count() > 3, "{code} says too little");
         }
     }
 }

@@ -14,7 +14,7 @@ use super::waiting::{self, Started};
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   cordon run isolate-host --finding finding.json --wait
-  cordon run isolate-host --alert al_… --reason 'trigger was too narrow'
+  cordon run isolate-host --alert alert_… --reason 'trigger was too narrow'
   cordon run offboard --input user=jdoe --input ticket=4711
 
 Prints the id of the run. With --wait, exit code 0 says that it succeeded.")]

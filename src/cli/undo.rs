@@ -13,7 +13,7 @@ use crate::id::EffectId;
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   cordon undo run_… --reason 'false positive' --wait
-  cordon undo eff_… --reason 'wrong host'
+  cordon undo effect_… --reason 'wrong host'
 
 Restores the state that was captured before. Where someone changed it since, nothing is written and you are asked.")]
 pub struct Undo {

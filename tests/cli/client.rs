@@ -183,3 +183,57 @@ fn send_signs_and_prints_the_alert() {
     assert!(header(&seen[0], "webhook-signature").starts_with("v1,"));
     assert_ne!(header(&seen[0], "webhook-id"), header(&seen[1], "webhook-id"));
 }
+
+#[test]
+fn contained_shows_what_is_held_and_until_when() {
+    let dir = tempfile::tempdir().unwrap();
+    let held = r#"{"contained":[{"key":"crowdstrike/host/aid-1","label":"host web-07 (aid-1)",
+        "target":{"instance":"crowdstrike","kind":"host","id":"aid-1","name":"web-07","aliases":[]},
+        "facet":"network","prior":"normal","restores":true,"until":14400000,"verified":"yes","overdue":false,
+        "holders":[{"effect":"effect_aaaaaaaaaaaaaaaaaaaaaaaaaa","run":"run_aaaaaaaaaaaaaaaaaaaaaaaaaa","since":0,
+        "until":14400000,"left_ms":1,"overdue":false,"tries":0,"ending":false,"verified":"yes"}]}]}"#;
+    let (url, serving) = server(vec![(200, held), (200, r#"{"contained":[]}"#)]);
+    let told = cordon(dir.path(), &["contained", "--url", &url]);
+    let text = String::from_utf8(told.stdout).unwrap();
+    let row = text.lines().nth(1).unwrap();
+    assert!(
+        row.starts_with("host web-07 (aid-1)  network  crowdstrike  1970-01-01T00:00:00.000Z"),
+        "{text}"
+    );
+    assert!(
+        row.contains("1970-01-01T04:00:00.000Z  yes") && row.ends_with(RUN),
+        "{text}"
+    );
+    let told = transcript(dir.path(), &["contained", "--url", &url]);
+    assert!(told.contains("nothing is contained"), "{told}");
+    serving.join().unwrap();
+}
+
+#[test]
+fn a_journal_that_does_not_verify_is_a_failure() {
+    let dir = tempfile::tempdir().unwrap();
+    let good: &'static str = row("settled", r#""succeeded""#).leak();
+    let bad: &'static str = good.replace(r#""digest_ok":true"#, r#""digest_ok":false"#).leak();
+    let (url, serving) = server(vec![(200, good), (200, bad)]);
+    assert_eq!(
+        cordon(dir.path(), &["show", RUN, "--url", &url]).status.code(),
+        Some(0)
+    );
+    let told = transcript(dir.path(), &["show", RUN, "--url", &url]);
+    assert!(
+        told.contains("does not verify") && told.ends_with("exit 1"),
+        "{told}"
+    );
+    serving.join().unwrap();
+}
+
+#[test]
+fn halt_says_who_and_why() {
+    let dir = tempfile::tempdir().unwrap();
+    let halted = r#"{"halted":{"by":"anna","at":0,"reason":"wrong subnet"}}"#;
+    let (url, serving) = server(vec![(200, halted), (200, r#"{"halted":null}"#)]);
+    let told = transcript(dir.path(), &["halt", "--reason", "wrong subnet", "--url", &url]);
+    assert!(told.contains("halted by anna: wrong subnet"), "{told}");
+    assert!(transcript(dir.path(), &["halt", "--show", "--url", &url]).contains("not halted"));
+    assert!(serving.join().unwrap()[0].ends_with(r#"{"reason":"wrong subnet"}"#));
+}

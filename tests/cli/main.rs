@@ -1,6 +1,14 @@
 //! Transcripts of the program: what is typed, what comes out, with which exit code. Offline commands only; the
 //! program itself is run, as a person would.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 

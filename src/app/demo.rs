@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use super::serve::{ServeOptions, Server};
 use crate::clock::Time;
 use crate::config::{Config, StoreUrl};
+use crate::containment::Contained;
 use crate::evidence;
 use crate::id::RunId;
 use crate::journal::{End, Event};
@@ -305,38 +306,24 @@ impl Demo {
 
     async fn contained(&self) -> anyhow::Result<String> {
         let answer = self.get("/api/contained").await?;
+        let held: Vec<Contained> =
+            serde_json::from_value(answer.get("contained").cloned().unwrap_or_default())?;
+        expect(
+            held.len() == 1,
+            &format!("{} targets are held instead of one", held.len()),
+        )?;
         let mut text = String::new();
-        for hold in answer
-            .get("holds")
-            .and_then(Value::as_array)
-            .into_iter()
-            .flatten()
-        {
-            let of = |path: &str| hold.pointer(path).map(plain).unwrap_or_default();
-            let until = match of("/holders/0/until_text") {
-                text if text.is_empty() => of("/holders/0/until"),
-                text => text,
-            };
+        for one in held {
+            let until = one
+                .until
+                .map_or_else(|| "somebody ends it".to_owned(), |at| at.to_string());
             writeln!(
                 text,
-                "   host {}  {}  seen in force: {}  until {until}",
-                of("/target/name"),
-                of("/facet"),
-                of("/holders/0/seen"),
+                "   {}, {}: in force {}, until {until}",
+                one.label, one.facet, one.verified
             )?;
         }
         Ok(text)
-    }
-}
-
-fn plain(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.clone(),
-        Value::Number(number) => number
-            .as_i64()
-            .map(|ms| Time(ms).to_string())
-            .unwrap_or_else(|| number.to_string()),
-        other => other.to_string(),
     }
 }
 

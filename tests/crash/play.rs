@@ -3,12 +3,13 @@
 
 use std::collections::VecDeque;
 use std::path::Path;
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use cordon::clock::{Clock as _, SystemClock};
 use cordon::id::RunId;
 use cordon::range::{Range, RangeConfig, RunningRange};
-use cordon::store::RunRow;
+use cordon::store::{AlertRow, Disposition, RunRow};
 use tempfile::TempDir;
 use tokio::sync::watch;
 
@@ -54,14 +55,19 @@ struct Estate<'a> {
     url: watch::Sender<String>,
 }
 
+/// One for all cases: building one reads the machine's root certificates, which takes longer than a case's work.
 fn client() -> reqwest::Client {
-    // Fails only when a provider is there already, which is as good.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    reqwest::Client::builder()
-        .no_proxy()
-        .timeout(Duration::from_secs(5))
-        .build()
-        .unwrap()
+    static CLIENT: OnceLock<reqwest::Client> = OnceLock::new();
+    let client = CLIENT.get_or_init(|| {
+        // Fails only when a provider is there already, which is as good.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        reqwest::Client::builder()
+            .no_proxy()
+            .timeout(Duration::from_secs(5))
+            .build()
+            .unwrap()
+    });
+    client.clone()
 }
 
 async fn start_range(scenario: &Scenario, dir: &Path) -> RunningRange {
@@ -221,7 +227,12 @@ impl Estate<'_> {
                     }
                     if self.is_settled(scenario).await {
                         let after = ms(started.elapsed());
-                        let ended = server.stop().await?;
+                        // A settled run owes nothing any more, so nothing is lost without an orderly end.
+                        let ended = if kills.is_empty() {
+                            server.stop().await?
+                        } else {
+                            server.kill().await?
+                        };
                         if !played.kills.is_empty() {
                             played.settled_ms.push(after);
                         }
@@ -258,14 +269,26 @@ impl Estate<'_> {
 
     async fn is_settled(&self, scenario: &Scenario) -> bool {
         let runs = self.runs().await.unwrap_or_default();
-        runs.len() >= scenario.expected.runs && runs.iter().all(|run| run.end.is_some())
+        runs.len() >= scenario.expected.runs
+            && runs.iter().all(|run| run.end.is_some())
+            && self.list("alerts").await.is_some_and(|list| {
+                let alerts: Vec<AlertRow> = serde_json::from_value(list).unwrap();
+                alerts
+                    .iter()
+                    .all(|alert| alert.disposition != Disposition::Pending)
+            })
     }
 
     async fn runs(&self) -> Option<Vec<RunRow>> {
-        let url = format!("{}/api/runs", *self.url.borrow());
+        serde_json::from_value(self.list("runs").await?).ok()
+    }
+
+    /// What the API lists; `None` where it does not answer.
+    async fn list(&self, what: &str) -> Option<serde_json::Value> {
+        let url = format!("{}/api/{what}", *self.url.borrow());
         let answer = self.client.get(url).bearer_auth(&self.token).send().await.ok()?;
         let mut body: serde_json::Value = answer.json().await.ok()?;
-        serde_json::from_value(body.get_mut("runs")?.take()).ok()
+        Some(body.get_mut(what)?.take())
     }
 
     /// Sends every alert until it is answered 2xx, as a SIEM does.

@@ -135,13 +135,13 @@ pub static ALL: [Scenario; 8] = [
         name: "two-leases",
         playbooks: &[
             Playbook {
-                lease: Some("3s"),
+                lease: Some("2s"),
                 ..FOREVER
             },
             Playbook {
                 id: "tunnel",
                 rule: "tunnel",
-                lease: Some("4s"),
+                lease: Some("3s"),
             },
         ],
         alerts: &[

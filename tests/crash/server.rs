@@ -133,6 +133,12 @@ impl Server {
         }
     }
 
+    /// Kills it at the end of a case.
+    pub async fn kill(&mut self) -> Result<Ended, String> {
+        self.child.kill().await.map_err(|error| error.to_string())?;
+        Ok(Ended::Orderly)
+    }
+
     pub fn last_words(&self) -> String {
         let said = self.said.lock().unwrap();
         let from = said.len().saturating_sub(12);

@@ -129,12 +129,13 @@ impl Server {
 /// # Errors
 /// What kept it from starting, or why the store can no longer be trusted.
 pub async fn serve(config: Config, options: ServeOptions) -> anyhow::Result<()> {
+    // Heard from before anybody is told that it listens: a stop that comes right then is an orderly one too.
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
     let mut server = Server::start(&config, &options).await?;
     if let Some(token) = &server.first_token {
         eprintln!("made the principal `admin`; this token is shown once:\n\n  export CORDON_TOKEN={token}\n");
     }
     eprintln!("listening on http://{}", server.address);
-    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
     let broken = tokio::select! {
         _ = tokio::signal::ctrl_c() => None,
         _ = terminate.recv() => None,

@@ -127,9 +127,9 @@ impl Client {
                 .body(text),
             Body::Form(fields) => request.form(&fields),
         };
-        // crash point: before request
+        crate::crash::point("vendor.before-request");
         let answer = request.send().await;
-        // crash point: after request
+        crate::crash::point("vendor.after-request");
         let result = match answer {
             Ok(response) => {
                 line.peer = response.remote_addr().map(|address| address.to_string());

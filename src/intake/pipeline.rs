@@ -204,6 +204,7 @@ impl Pipeline {
                 times: times.saturating_add(1),
             });
         }
+        crate::crash::point("alert.finding-claimed");
         let mut started = Vec::new();
         let mut suppressed = Vec::new();
         for found in self.content.index.matches(finding) {
@@ -230,6 +231,7 @@ impl Pipeline {
                 suppressed.extend(RunId::parse(&owner));
                 continue;
             }
+            crate::crash::point("alert.trigger-claimed");
             let Some(bundle) = self.content.bundles.get(&trigger.playbook) else {
                 let why = format!("the playbook `{}` of a trigger is gone", trigger.playbook);
                 return Err(NotProcessed::Interrupted(why));
@@ -240,6 +242,7 @@ impl Pipeline {
                 alert,
             };
             self.start(bundle, run, cause, finding, weak).await?;
+            crate::crash::point("alert.run-started");
             started.push(run);
         }
         Ok(match (started.is_empty(), suppressed.is_empty()) {
@@ -269,6 +272,7 @@ impl Pipeline {
         event: Event,
         disposition: Disposition,
     ) -> Result<(), NotProcessed> {
+        crate::crash::point("alert.before-disposing");
         let now = self.handle.context().clock.now();
         let chain = ChainId::Alert(alert.row.id);
         let mut salt = [0; 16];

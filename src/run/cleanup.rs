@@ -73,6 +73,7 @@ pub async fn after(context: &Context, effect: &EffectState) -> Result<(), Error>
             _ => {}
         }
     }
+    crate::crash::point("cleanup.before-unlock");
     // The lock is kept exactly while something may be on its way to the target.
     if !matches!(stage, Stage::Intended(_) | Stage::Unknown) {
         context.store.unlock(partition, &key, id).await?;

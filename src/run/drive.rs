@@ -124,6 +124,7 @@ impl Driver {
                     .append(vec![Event::RunClaimed { epoch, worker }])
                     .await?;
             }
+            crate::crash::point("run.before-recleanup");
             cleanup::all(&self.context, self.record.state()).await?;
             cleanup::sweep(&self.context, self.record.state()).await?;
         }
@@ -191,6 +192,7 @@ impl Driver {
         let pause = Duration::from_millis(ms.unwrap_or(longest).clamp(1, longest.max(1)));
         match tokio::time::timeout(pause, self.tasks.join_next()).await {
             Ok(Some(Ok((task, performed)))) => {
+                crate::crash::point("run.task-ended");
                 self.progress.busy.remove(&task);
                 let Performed { events, later } = performed?;
                 if let Some((effect, at)) = later {
@@ -218,9 +220,11 @@ impl Driver {
         }) {
             self.finish_chores().await?;
             cleanup::before_settling(&self.context, self.record.state(), end).await?;
+            crate::crash::point("run.before-settling");
         }
         let touched = cleanup::touched(&events);
         self.record.append(events).await?;
+        crate::crash::point("run.before-cleanup");
         let state = self.record.state();
         let mut at_once = Vec::new();
         for effect in touched.iter().filter_map(|id| state.effects.get(id)) {

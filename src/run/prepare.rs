@@ -41,6 +41,7 @@ pub async fn prepare(
         .store
         .lock(target.partition(), &target.key(), id, state.header.run, now)
         .await?;
+    crate::crash::point("prepare.after-lock");
     if let Locked::Busy { .. } = locked {
         return Ok(Performed::later(id, now.plus_ms(LOCK_RETRY_MS)));
     }
@@ -247,6 +248,7 @@ impl Preparing<'_> {
                 undo: intent.undo.clone(),
             };
             let took = self.context.store.hold_take(target.partition(), hold).await?;
+            crate::crash::point("prepare.after-hold");
             intent.prior = Some(took.prior);
             intent.undo = took.undo;
         }
@@ -311,6 +313,7 @@ impl Preparing<'_> {
             .store
             .hold_end(target.partition(), &target.key(), &facet, reverts.effect)
             .await?;
+        crate::crash::point("prepare.after-hold-end");
         let undo = match end {
             HoldEnd::Last { undo: Some(undo), .. } => undo,
             HoldEnd::Last { undo: None, prior } => {

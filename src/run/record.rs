@@ -147,12 +147,15 @@ impl Record {
         if self.kept_back.is_empty() {
             return Ok(());
         }
+        crate::crash::point("record.before-append");
         let entries = std::mem::take(&mut self.kept_back);
         let before = self
             .state
             .len
             .saturating_sub(u64::try_from(entries.len()).unwrap_or(u64::MAX));
-        self.store(before, entries, self.update.clone()).await
+        self.store(before, entries, self.update.clone()).await?;
+        crate::crash::point("record.after-append");
+        Ok(())
     }
 
     /// True while something is kept back.
@@ -162,6 +165,7 @@ impl Record {
 
     /// Stores what was kept back and gives the claim back; the run is looked at again at `until`.
     pub async fn release(&mut self, until: Time, waits_for: String) -> Result<(), LetGo> {
+        crate::crash::point("record.before-release");
         let update = RunUpdate {
             wake_at: Some(until),
             waits_for,

@@ -205,6 +205,8 @@ pub trait Runs {
     /// Runs, newest first (by `started_at`, then id).
     async fn runs(&self, partition: Partition, query: &RunQuery) -> Result<Vec<RunRow>>;
 
-    /// The earliest `wake_at` of an unclaimed open run, for the scheduler to sleep until.
+    /// When [`Runs::claim_due`] will next find a run, for the scheduler to sleep until: the earliest `wake_at`
+    /// of an unclaimed open run, or the end of a claim (then the later of both moments), since a worker that
+    /// died gives nothing back.
     async fn next_wake(&self, partition: Partition) -> Result<Option<Time>>;
 }

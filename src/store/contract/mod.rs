@@ -54,7 +54,7 @@ macro_rules! contract_suite {
                     a_wake_during_a_claim_outlasts_its_appends
                     a_repeated_append_does_not_undo_a_wake
                     a_worker_gives_all_its_claims_back
-                    the_next_wake_is_the_earliest_of_the_unclaimed
+                    the_next_wake_is_when_something_can_be_claimed
                 }
                 locks {
                     a_lock_is_one_effects_until_it_gives_it_back

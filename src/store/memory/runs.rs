@@ -230,12 +230,14 @@ impl Runs for MemoryStore {
 
     async fn next_wake(&self, partition: Partition) -> Result<Option<Time>> {
         let part = self.part(partition)?;
-        let idle = |run: &&Run| run.is_open() && run.row.worker.is_none();
         Ok(part
             .runs
             .values()
-            .filter(idle)
-            .filter_map(|run| run.row.wake_at)
+            .filter(|run| run.is_open())
+            .filter_map(|run| match run.claim_until {
+                Some(until) => Some(until.max(run.due_at()?)),
+                None => run.row.wake_at,
+            })
             .min())
     }
 }

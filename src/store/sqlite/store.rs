@@ -14,8 +14,8 @@ use super::failure::{Failure, Fallible};
 use super::job::{Job, Operation, Weight};
 use super::open::{self, Options};
 use super::readers::Readers;
-use super::schema;
 use super::writer::{Told, Writer};
+use super::{runs, schema};
 use crate::store::error::{Error, Result};
 
 /// Everything durable, in one SQLite file that this process alone owns.
@@ -39,7 +39,8 @@ impl std::fmt::Debug for SqliteStore {
 
 impl SqliteStore {
     /// Opens the database at `path`, making it when there is none, and starts its writer thread. Blocks for
-    /// a few disk writes. Refuses a file that another process owns (`Unavailable`), that belongs to another
+    /// a few disk writes. Claims of earlier processes are given back: they are dead, since one process alone
+    /// owns the file, and nobody need wait for the claims to end. Refuses a file that another process owns (`Unavailable`), that belongs to another
     /// program (`Corrupt`), or whose schema is newer than ours (`Schema`).
     pub fn open(path: impl AsRef<Path>, options: Options) -> Result<SqliteStore> {
         let path = path.as_ref();
@@ -47,6 +48,7 @@ impl SqliteStore {
         open::make(path)?;
         let prepared = open::writer(path).and_then(|mut connection| {
             schema::prepare(&mut connection)?;
+            runs::release_all(&connection)?;
             open::bound(&connection, options.pages_max)?;
             Ok(connection)
         });

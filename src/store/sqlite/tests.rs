@@ -347,6 +347,28 @@ async fn the_log_is_copied_into_the_database_as_it_grows() {
     assert!(size() > before + 100_000, "{} bytes, {before} before", size());
 }
 
+#[tokio::test]
+async fn opening_gives_the_claims_of_a_process_that_died_back() {
+    let (_folder, path) = folder();
+    let id = run_id(0, here());
+    {
+        let store = open(&path);
+        store.create_run(here(), new_run(id, 1, Some(100))).await.unwrap();
+        let claims = store
+            .claim_due(here(), "dead", Time(100), Time(900_000), 10)
+            .await;
+        assert_eq!(claims.unwrap().len(), 1);
+        assert_eq!(store.next_wake(here()).await, Ok(Some(Time(900_000))));
+    }
+    let store = open(&path);
+    assert_eq!(store.next_wake(here()).await, Ok(Some(Time(100))));
+    let claims = store
+        .claim_due(here(), "alive", Time(101), Time(900_000), 10)
+        .await
+        .unwrap();
+    assert_eq!(claims.iter().map(|claim| claim.epoch).collect::<Vec<_>>(), [2]);
+}
+
 const CRASH_DB: &str = "CORDON_TEST_CRASH_DB";
 
 /// Runs in a process of its own that is killed at a crash point; by itself it does nothing but say so.

@@ -75,6 +75,8 @@ pub const RETRY_AFTER_MS_MAX: u64 = 600_000;
 
 /// Attempts of one effect before it is given up.
 pub const ATTEMPTS_MAX: u32 = 6;
+/// Attempts of one effect while the vendor says when to come back.
+pub const THROTTLED_MAX: u32 = 60;
 /// First pause between attempts, ms; doubled each time, with jitter.
 pub const BACKOFF_FIRST_MS: u64 = 500;
 /// Longest pause between attempts, ms.

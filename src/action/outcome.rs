@@ -94,11 +94,13 @@ pub enum Outcome {
 pub enum Verification {
     /// It is so.
     Yes,
+    /// It was undone, or its lease ended, before it was seen; nobody wants it in force any more.
+    Undone,
     /// Asked for and not yet so.
     Pending,
     /// The vendor had more time than it needs and it is still not so.
     NotInForce,
-    /// The connector has no way to look. Never shown as success.
+    /// The connector has no way to look, or the target could not be read. Never shown as success.
     Unverifiable,
     /// The vendor said yes and it is not so.
     Contradicted,
@@ -111,6 +113,7 @@ impl Verification {
             Verification::Yes => "yes",
             Verification::Pending => "pending",
             Verification::NotInForce => "requested, not in force",
+            Verification::Undone => "undone",
             Verification::Unverifiable => "unverifiable",
             Verification::Contradicted => "contradicted",
         }

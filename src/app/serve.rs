@@ -72,6 +72,12 @@ impl Server {
                 .map(|p| (p.manifest.id.clone(), p.bundle.clone()))
                 .collect(),
         };
+        // Before the node works: an address that is taken must not leave effects under way behind.
+        let listen = options.listen.unwrap_or(config.listen);
+        let listener = TcpListener::bind(listen).await.with_context(|| {
+            format!("failed to listen on {listen}: is another server there? `--listen` names another address")
+        })?;
+        let address = listener.local_addr()?;
         let node = Node::start(Parts {
             store: store.clone(),
             clock,
@@ -83,11 +89,6 @@ impl Server {
             content: Arc::new(content),
         })
         .await?;
-        let listen = options.listen.unwrap_or(config.listen);
-        let listener = TcpListener::bind(listen).await.with_context(|| {
-            format!("failed to listen on {listen}: is another server there? `--listen` names another address")
-        })?;
-        let address = listener.local_addr()?;
         let version = env!("CARGO_PKG_VERSION");
         let services = Arc::new(Services {
             gate: node.gate.clone(),
@@ -118,9 +119,9 @@ impl Server {
     /// Stops in an orderly way: requests that have come are answered, effects under way finished and recorded.
     pub async fn stop(self) -> anyhow::Result<()> {
         let _ = self.shut.send(());
-        self.surface.await??;
+        let surface = self.surface.await;
         self.node.stop().await;
-        Ok(())
+        Ok(surface??)
     }
 }
 

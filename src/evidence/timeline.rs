@@ -471,6 +471,10 @@ impl Teller {
         let (text, tone) = match word {
             Verification::Yes => (format!("in force: {read}"), Tone::Good),
             Verification::Pending => (format!("not yet in force: {read}"), Tone::Careful),
+            Verification::Undone => (
+                format!("undone before it was seen in force: {read}"),
+                Tone::Careful,
+            ),
             Verification::NotInForce => (format!("REQUESTED, NOT IN FORCE: {read}"), Tone::Loud),
             Verification::Unverifiable => {
                 ("nobody can look whether it is in force".to_owned(), Tone::Careful)

@@ -43,6 +43,22 @@ pub struct Pipeline {
     working: Mutex<HashSet<AlertId>>,
 }
 
+/// An alert that is worked on.
+struct Working {
+    pipeline: Arc<Pipeline>,
+    alert: AlertId,
+}
+
+impl Drop for Working {
+    fn drop(&mut self) {
+        self.pipeline
+            .working
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&self.alert);
+    }
+}
+
 /// Why an alert was not processed to its end. It stays pending and is looked at again.
 #[derive(Debug, thiserror::Error)]
 pub enum NotProcessed {
@@ -109,10 +125,11 @@ impl Pipeline {
         };
         let pipeline = self.clone();
         tasks.spawn(async move {
+            // Also when processing panics: the next look tries again.
+            let _working = Working { pipeline: pipeline.clone(), alert };
             if let Err(error) = pipeline.process(alert).await {
                 tracing::warn!(alert.id = %alert, "the alert stays pending and will be looked at again: {error}");
             }
-            pipeline.working.lock().unwrap_or_else(PoisonError::into_inner).remove(&alert);
             drop(place);
         });
     }

@@ -77,8 +77,21 @@ pub struct Attempt {
     pub ended: Option<(Time, Outcome)>,
     /// Looks at the target since, that did not show it in force.
     pub probes: u32,
+    /// Looks that failed one after the other, up to the last.
+    pub failed_probes: u32,
     /// The last look, and when.
     pub probed: Option<(Time, Result<Reading, Fault>)>,
+}
+
+/// Code of the fault of an attempt that got no answer and is repeated under its key.
+pub const NO_ANSWER: &str = "no-answer";
+
+/// How often something is tried: a vendor that says when to come back is believed for longer.
+fn tries_max(retry: Retry) -> u32 {
+    match retry {
+        Retry::AfterMs(_) => crate::limits::THROTTLED_MAX,
+        Retry::Never | Retry::Backoff => crate::limits::ATTEMPTS_MAX,
+    }
 }
 
 /// Where an effect stands.
@@ -217,7 +230,6 @@ impl EffectState {
 
     /// Where it stands.
     pub fn stage(&self) -> Stage {
-        use crate::limits::ATTEMPTS_MAX;
         if self.in_doubt.is_some() {
             return Stage::InDoubt;
         }
@@ -227,7 +239,7 @@ impl EffectState {
         let Some(attempt) = self.last() else {
             if let Some((at, fault, retry)) = &self.failed {
                 return match self.pause_ms(*retry, self.failures) {
-                    Some(ms) if self.failures < ATTEMPTS_MAX => Stage::LookAgain(at.plus_ms(ms)),
+                    Some(ms) if self.failures < tries_max(*retry) => Stage::LookAgain(at.plus_ms(ms)),
                     _ => Stage::NotDone(fault.clone()),
                 };
             }
@@ -250,7 +262,9 @@ impl EffectState {
                 // What was seen since then counts more: a failed look, or a guardrail that says wait.
                 if let Some((failed_at, fault, retry)) = &self.failed {
                     return match self.pause_ms(*retry, self.failures) {
-                        Some(ms) if self.failures < ATTEMPTS_MAX => Stage::LookAgain(failed_at.plus_ms(ms)),
+                        Some(ms) if self.failures < tries_max(*retry) => {
+                            Stage::LookAgain(failed_at.plus_ms(ms))
+                        }
                         _ => Stage::NotDone(fault.clone()),
                     };
                 }
@@ -261,11 +275,20 @@ impl EffectState {
                     return Stage::Held(*weighed_at);
                 }
                 match self.pause_ms(*retry, attempt.intent.attempt) {
-                    Some(ms) if attempt.intent.attempt < ATTEMPTS_MAX => Stage::Again(at.plus_ms(ms)),
+                    Some(ms) if attempt.intent.attempt < tries_max(*retry) => Stage::Again(at.plus_ms(ms)),
+                    // An earlier attempt got no answer, and repeating under its key settled nothing.
+                    _ if self.was_unanswered() => Stage::InDoubt,
                     _ => Stage::NotDone(fault.clone()),
                 }
             }
         }
+    }
+
+    /// True when an attempt got no answer and another was made under the same key.
+    fn was_unanswered(&self) -> bool {
+        self.attempts.iter().any(|attempt| {
+            matches!(&attempt.ended, Some((_, Outcome::NotDone { fault, .. })) if fault.code == NO_ANSWER)
+        })
     }
 
     /// The pause before try number `tries + 1`: what the vendor said, or doubling from the first with a jitter
@@ -274,13 +297,13 @@ impl EffectState {
         use crate::limits::{BACKOFF_FIRST_MS, BACKOFF_MS_MAX};
         match retry {
             Retry::Never => None,
-            Retry::AfterMs(ms) => Some(ms),
-            Retry::Backoff => {
+            Retry::AfterMs(_) | Retry::Backoff => {
+                let wanted = if let Retry::AfterMs(ms) = retry { ms } else { 0 };
                 let doubled = BACKOFF_FIRST_MS.saturating_mul(1 << tries.saturating_sub(1).min(20));
                 let base = doubled.min(BACKOFF_MS_MAX);
                 let seed = crate::digest::Digest::of(format!("{} {tries}", self.bound.effect).as_bytes());
                 let jitter = u64::from(seed.0.first().copied().unwrap_or(0)) * (base / 4) / 255;
-                Some(base + jitter)
+                Some(wanted.max(base) + jitter)
             }
         }
     }

@@ -9,7 +9,7 @@ mod state;
 mod upcast;
 
 pub use chain::{Broken, ChainId, Entry, Salt, seal, verify};
-pub use effect::{Attempt, Bound, EffectState, Intent, Reverts, Stage};
+pub use effect::{Attempt, Bound, EffectState, Intent, NO_ANSWER, Reverts, Stage};
 pub use event::{Answered, Event, FindingFate, FindingRecord};
 pub use header::{Cause, End, Header, OnFailure, PlaybookKind};
 pub use state::{Alarm, CannotFold, RunState, ScriptEnd, Step};

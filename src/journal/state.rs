@@ -229,6 +229,7 @@ impl RunState {
                     at,
                     ended: None,
                     probes: 0,
+                    failed_probes: 0,
                     probed: None,
                 };
                 self.effect(&intent.effect)?.attempts.push(attempt);
@@ -257,6 +258,7 @@ impl RunState {
             Event::EffectProbed { effect, found, .. } => {
                 if let Some(last) = self.effect(effect)?.attempts.last_mut() {
                     last.probes += 1;
+                    last.failed_probes = if found.is_ok() { 0 } else { last.failed_probes + 1 };
                     last.probed = Some((at, found.clone()));
                 }
             }

@@ -3,7 +3,7 @@
 use super::bundle::{Bundle, Parts};
 use crate::connector::Catalog;
 use crate::journal::{OnFailure, PlaybookKind};
-use crate::limits::RUN_DEADLINE_MS;
+use crate::limits::LEASE_MS_MAX;
 use crate::script::Program;
 
 /// Restores each effect in the order given, and fails at the end if any could not be restored: one that is
@@ -30,7 +30,8 @@ fn bundle(id: &str, title: &str, name: &str, text: &str, connectors: &Catalog) -
         title,
         kind: PlaybookKind::Internal,
         on_failure: OnFailure::Keep,
-        deadline_ms: RUN_DEADLINE_MS,
+        // A restoration is not given up because it takes long.
+        deadline_ms: LEASE_MS_MAX,
         script: &script,
     };
     Bundle::of(&parts, connectors)

@@ -1,14 +1,18 @@
 //! What is owed to targets after an append: locks given back, holds forgotten or noted. Follows from the
 //! journal, so it can be done again after a crash, and is.
 
+use std::time::Duration;
+
 use super::context::Context;
 use crate::action::{Done, Outcome};
+use crate::clock::Time;
 use crate::id::{EffectId, Partition};
-use crate::journal::{Cause, EffectState, End, Event, RunState, Stage};
+use crate::journal::{EffectState, Event, RunState, Stage};
 use crate::store::Error;
 
-/// First pause before a failed lease end is tried again, ms; doubled each time, up to a day.
-const LEASE_AGAIN_MS: u64 = 5 * 60_000;
+/// How often a store that is busy or full is asked again, and after how long, ms.
+const PATIENCE: u32 = 100;
+const AGAIN_MS: u64 = 100;
 
 /// The effects that these events are about.
 pub fn touched(events: &[Event]) -> Vec<EffectId> {
@@ -43,8 +47,18 @@ pub fn is_owed(effect: &EffectState) -> bool {
         && !matches!(effect.stage(), Stage::Bound | Stage::Intended(_) | Stage::Unknown)
 }
 
-/// What is owed after events about one effect.
+/// What is owed after events about one effect. Waits for a store that is busy or full: all of it may be repeated.
 pub async fn after(context: &Context, effect: &EffectState) -> Result<(), Error> {
+    for _ in 0..PATIENCE {
+        match once(context, effect).await {
+            Err(error) if error.may_pass() => tokio::time::sleep(Duration::from_millis(AGAIN_MS)).await,
+            done => return done,
+        }
+    }
+    once(context, effect).await
+}
+
+async fn once(context: &Context, effect: &EffectState) -> Result<(), Error> {
     let Some(target) = &effect.target else {
         return Ok(());
     };
@@ -73,12 +87,32 @@ pub async fn after(context: &Context, effect: &EffectState) -> Result<(), Error>
             _ => {}
         }
     }
+    // Before the lock is free: whoever takes it next must not believe an older reading.
+    if let Some(at) = changed_at(effect, &stage) {
+        context.store.note_change(partition, &key, at).await?;
+    }
     crate::crash::point("cleanup.before-unlock");
     // The lock is kept exactly while something may be on its way to the target.
     if !matches!(stage, Stage::Intended(_) | Stage::Unknown) {
         context.store.unlock(partition, &key, id).await?;
     }
     Ok(())
+}
+
+/// When the target was, or may have been, changed by this effect.
+fn changed_at(effect: &EffectState, stage: &Stage) -> Option<Time> {
+    let (at, outcome) = effect.last()?.ended.as_ref()?;
+    match (stage, outcome) {
+        (
+            Stage::Done,
+            Outcome::Done {
+                how: Done::Acted | Done::Observed,
+                ..
+            },
+        )
+        | (Stage::InDoubt, _) => Some(*at),
+        _ => None,
+    }
 }
 
 fn is_still_held(effect: &EffectState) -> bool {
@@ -123,40 +157,6 @@ pub async fn sweep(context: &Context, state: &RunState) -> Result<(), Error> {
                 context.store.unlock(partition, &lock.target, lock.effect).await?;
             }
         }
-    }
-    Ok(())
-}
-
-/// What is owed before a run ends: a lease whose end failed is tried again later.
-pub async fn before_settling(context: &Context, state: &RunState, end: End) -> Result<(), Error> {
-    let Cause::Lease { effect: leased, .. } = &state.header.cause else {
-        return Ok(());
-    };
-    if end == End::Succeeded {
-        return Ok(());
-    }
-    let at = context.clock.now();
-    for effect in state.effects.values() {
-        let (Some(target), Some(facet)) = (&effect.target, &effect.bound.spec.facet) else {
-            continue;
-        };
-        if matches!(effect.stage(), Stage::Done) {
-            continue;
-        }
-        let tries = state
-            .header
-            .inputs
-            .get("tries")
-            .and_then(serde_json::Value::as_u64)
-            .unwrap_or(0);
-        let tries = u32::try_from(tries).unwrap_or(u32::MAX).saturating_add(1);
-        let pause = LEASE_AGAIN_MS.saturating_mul(1 << tries.min(8)).min(86_400_000);
-        let until = Some(at.plus_ms(pause));
-        let (partition, key) = (target.partition(), target.key());
-        context
-            .store
-            .hold_until(partition, &key, facet, *leased, until, tries)
-            .await?;
     }
     Ok(())
 }

@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 
 use super::cleanup;
 use super::context::{Context, NoBundle};
-use super::next::{Next, Progress, Task, next};
+use super::next::{Next, Progress, Task, is_at_rest, next};
 use super::perform::{Performed, perform};
 use super::record::Record;
 use crate::action::Fault;
@@ -27,6 +27,8 @@ const BEHIND_MS: u64 = 100;
 const STAY_MS: u64 = 1_500;
 /// Evaluations cut off by their deadline before the playbook is given up.
 const EVALUATIONS_CUT_MAX: u32 = 5;
+/// Code of the alarm of a run whose replay differs from its record.
+const DIVERGED: &str = "diverged";
 /// Pause before an evaluation that was cut off is tried again, ms.
 const EVALUATE_AGAIN_MS: u64 = 1_000;
 
@@ -56,6 +58,8 @@ pub async fn drive(context: Arc<Context>, claim: Claim, stop: Arc<AtomicBool>) -
         Ok(loaded) => loaded,
         Err(NoBundle::Store(error)) => return Err(error.into()),
         Err(NoBundle::Gone(why)) => {
+            cleanup::all(&context, &state).await?;
+            cleanup::sweep(&context, &state).await?;
             let mut record = Record::new(context.clone(), claim, state);
             record.append(vec![Event::RunParked { why }]).await?;
             return Ok(());
@@ -91,6 +95,8 @@ struct Driver {
     record: Record,
     progress: Progress,
     cut: u32,
+    /// Why the run is parked once its effects are at rest.
+    parking: Option<String>,
     tasks: JoinSet<(Task, Result<Performed, Error>)>,
     chores: JoinSet<Result<(), Error>>,
     stop: Arc<AtomicBool>,
@@ -108,6 +114,7 @@ impl Driver {
             record,
             progress,
             cut: 0,
+            parking: None,
             tasks: JoinSet::new(),
             chores: JoinSet::new(),
             stop,
@@ -117,9 +124,11 @@ impl Driver {
     /// After an earlier claim: say so, and do again what may have been left undone after its last append.
     async fn resume(&mut self) -> Result<(), LetGo> {
         if self.record.claim().epoch > 1 && self.record.state().settled.is_none() {
-            let worker = self.context.worker.clone();
-            if self.record.state().epoch > 0 || self.record.state().len > 1 {
-                let epoch = self.record.claim().epoch;
+            let run = self.record.claim().run;
+            let row = self.context.store.run(run.partition(), run).await?;
+            // A run that was given back to wait is no news; one whose worker ended in the middle is.
+            if row.is_none_or(|row| row.waits_for.is_empty()) && self.record.state().len > 1 {
+                let (epoch, worker) = (self.record.claim().epoch, self.context.worker.clone());
                 self.record
                     .append(vec![Event::RunClaimed { epoch, worker }])
                     .await?;
@@ -136,22 +145,28 @@ impl Driver {
             self.progress.halted = !matches!(*self.context.halt.borrow(), Ok(None));
             let stopping = self.stop.load(Ordering::Relaxed);
             let now = self.context.clock.now();
+            if let Some(why) = self.parking.clone()
+                && self.tasks.is_empty()
+                && is_at_rest(self.record.state())
+            {
+                self.append(vec![Event::RunParked { why }]).await?;
+            }
             match next(self.record.state(), &self.progress, now) {
                 Next::Over => return Ok(()),
                 Next::Record(events) => self.append(events).await?,
+                // What is intended is under way: it is done and recorded, or recovery would have to guess.
+                Next::Perform(task @ Task::Act(_)) => {
+                    // The intent is durable before the first byte of the change leaves.
+                    self.record.flush().await?;
+                    self.begin(task);
+                }
                 _ if stopping => {
                     if self.tasks.is_empty() {
                         return self.let_go(now, "a worker to go on with it".into()).await;
                     }
                     self.finish_one(None).await?;
                 }
-                Next::Perform(task) => {
-                    // The intent is durable before the first byte of the change leaves.
-                    if matches!(task, Task::Act(_)) {
-                        self.record.flush().await?;
-                    }
-                    self.begin(task);
-                }
+                Next::Perform(task) => self.begin(task),
                 Next::Evaluate => self.evaluate().await?,
                 Next::Wait { until, why } => {
                     if !self.tasks.is_empty() {
@@ -214,12 +229,11 @@ impl Driver {
             return Ok(());
         }
         // A settled run is never claimed again, so whatever it owes is paid before it says that it is over.
-        if let Some(end) = events.iter().find_map(|event| match event {
-            Event::RunSettled { end, .. } => Some(*end),
-            _ => None,
-        }) {
+        if events
+            .iter()
+            .any(|event| matches!(event, Event::RunSettled { .. } | Event::RunParked { .. }))
+        {
             self.finish_chores().await?;
-            cleanup::before_settling(&self.context, self.record.state(), end).await?;
             crate::crash::point("run.before-settling");
         }
         let touched = cleanup::touched(&events);
@@ -272,7 +286,7 @@ impl Driver {
             deadline: Duration::from_millis(SCRIPT_DEADLINE_MS),
             stop: self.stop.clone(),
         };
-        let (reply, answer) = oneshot::channel();
+        let (reply, mut answer) = oneshot::channel();
         self.context.evaluators.evaluate(
             job,
             Box::new(move |advance| {
@@ -280,9 +294,15 @@ impl Driver {
                 let _ = reply.send(advance);
             }),
         );
-        let advance = answer
-            .await
-            .map_err(|_| LetGo::Defect("an evaluation thread ended".into()))?;
+        let renewed = Duration::from_millis((self.context.claim_ms / 3).max(1));
+        let advance = loop {
+            match tokio::time::timeout(renewed, &mut answer).await {
+                Ok(advance) => {
+                    break advance.map_err(|_| LetGo::Defect("an evaluation thread ended".into()))?;
+                }
+                Err(_) => self.record.keep_claim().await?,
+            }
+        };
         let events = match advance {
             Advance::Asks { waiting, told } => self.asks(waiting, told),
             Advance::Returned { value, told } => {
@@ -313,14 +333,23 @@ impl Driver {
                 let why = format!(
                     "at step {step} the playbook now does `{found}`, where the journal has `{recorded}`; run it with the version it began under, or cancel it"
                 );
-                vec![
-                    Event::Alarmed {
-                        code: "diverged".into(),
-                        message: why.clone(),
+                self.progress.parking = true;
+                self.parking = Some(why.clone());
+                if self
+                    .record
+                    .state()
+                    .alarms
+                    .iter()
+                    .any(|alarm| alarm.code == DIVERGED)
+                {
+                    Vec::new()
+                } else {
+                    vec![Event::Alarmed {
+                        code: DIVERGED.into(),
+                        message: why,
                         effect: None,
-                    },
-                    Event::RunParked { why },
-                ]
+                    }]
+                }
             }
             Advance::Interrupted { why } => {
                 let now = self.context.clock.now();
@@ -342,6 +371,7 @@ impl Driver {
                 }]
             }
         };
+        self.cut = 0;
         self.progress.evaluated = Some(answered);
         self.progress.evaluate_after = None;
         self.append(events).await

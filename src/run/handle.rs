@@ -168,22 +168,45 @@ impl Handle {
         Ok(created)
     }
 
-    /// Begins to end a hold whose lease is over. The run's id follows from the effect and the try.
+    /// Begins to end a hold whose lease is over. The run's id follows from the effect, the moment and the try;
+    /// a try that came to rest with the hold still there is followed by a later one.
     pub async fn end_lease(&self, due: &DueHolder) -> Result<(), Error> {
-        let run = RunId::derive(&["lease".to_owned(), due.effect.to_string(), due.tries.to_string()]);
+        let run = RunId::derive(&[
+            "lease".to_owned(),
+            due.effect.to_string(),
+            due.until.0.to_string(),
+            due.tries.to_string(),
+        ]);
+        if let Some(row) = self.context.store.run(run.partition(), run).await? {
+            if row.status == RunStatus::Open {
+                return Ok(());
+            }
+            let pause = LEASE_AGAIN_MS
+                .saturating_mul(1 << due.tries.min(8))
+                .min(LEASE_AGAIN_MS_MAX);
+            let until = self.context.clock.now().plus_ms(pause);
+            tracing::error!(
+                run.id = %run, effect.id = %due.effect,
+                "the lease on {} is over and its end did not restore it; tried again at {until}", due.target.label()
+            );
+            let (partition, key) = (due.target.partition(), due.target.key());
+            let tries = due.tries.saturating_add(1);
+            return self
+                .context
+                .store
+                .hold_until(partition, &key, &due.facet, due.effect, Some(until), tries)
+                .await;
+        }
         let start = Start {
             run,
             cause: Cause::Lease {
                 run: due.run,
                 effect: due.effect,
             },
-            inputs: BTreeMap::from([
-                (
-                    "effects".to_owned(),
-                    json!([{ "run": due.run, "effect": due.effect }]),
-                ),
-                ("tries".to_owned(), json!(due.tries)),
-            ]),
+            inputs: BTreeMap::from([(
+                "effects".to_owned(),
+                json!([{ "run": due.run, "effect": due.effect }]),
+            )]),
             severity_id: SeverityId(1),
             subject: due.target.label(),
             weak_source: false,
@@ -269,10 +292,13 @@ impl Handle {
             parts.extend(names.iter().cloned());
             let run = RunId::derive(&parts);
             if let Some(row) = self.context.store.run(run.partition(), run).await? {
-                if row.status == RunStatus::Settled && row.end != Some(End::Succeeded) {
-                    continue;
+                // Under way, or over and nothing of it is held any more: that is the answer.
+                if row.status == RunStatus::Open
+                    || (row.end == Some(End::Succeeded) && !self.any_held(&effects).await?)
+                {
+                    return Ok(run);
                 }
-                return Ok(run);
+                continue;
             }
             let start = Start {
                 run,
@@ -345,6 +371,18 @@ impl Handle {
         RunState::fold(&entries).map_err(|error| CannotStart::Defect(error.to_string()))
     }
 
+    /// True while any of these effects holds its target.
+    async fn any_held(&self, effects: &[(RunId, EffectId)]) -> Result<bool, Error> {
+        for partition in Partition::all() {
+            let holds = self.context.store.holds(partition).await?;
+            let mut holders = holds.iter().flat_map(|hold| &hold.holders);
+            if holders.any(|holder| effects.iter().any(|(_, effect)| *effect == holder.effect)) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// Which run an effect belongs to, by looking at what is held. Effects that hold nothing are not found.
     pub async fn run_of_held(&self, effect: EffectId) -> Result<Option<RunId>, Error> {
         for partition in Partition::all() {
@@ -358,6 +396,9 @@ impl Handle {
     }
 }
 
+/// First pause before the end of a lease is tried again, ms; doubled each time, up to the longest.
+const LEASE_AGAIN_MS: u64 = 5 * 60_000;
+const LEASE_AGAIN_MS_MAX: u64 = 86_400_000;
 /// How often undoing the same effects may be begun anew.
 const REVERT_TRIES_MAX: u32 = 100;
 

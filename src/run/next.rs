@@ -7,7 +7,7 @@ use super::receipt;
 use crate::action::{Class, Fault, Outcome, Retry, Standing, Verification};
 use crate::clock::{Time, duration_ms, duration_text};
 use crate::id::EffectId;
-use crate::journal::{Answered, EffectState, End, Event, RunState, ScriptEnd, Stage, Step};
+use crate::journal::{Answered, EffectState, End, Event, NO_ANSWER, RunState, ScriptEnd, Stage, Step};
 use crate::limits::{ATTEMPTS_MAX, BACKOFF_FIRST_MS, BACKOFF_MS_MAX};
 use crate::script::StepId;
 
@@ -27,6 +27,8 @@ pub struct Progress {
     pub busy: HashSet<Task>,
     /// Effects to leave alone until a moment: their target was locked by another.
     pub not_before: HashMap<EffectId, Time>,
+    /// True once the script can no longer be replayed: effects are seen to their end, then the run is parked.
+    pub parking: bool,
     /// True while everything is halted, or nobody can say.
     pub halted: bool,
 }
@@ -95,7 +97,7 @@ pub fn next(state: &RunState, progress: &Progress, now: Time) -> Next {
             }
         }
     }
-    if state.script.is_none() && progress.evaluated != Some(state.answered()) {
+    if state.script.is_none() && !progress.parking && progress.evaluated != Some(state.answered()) {
         match progress.evaluate_after {
             Some(after) if after > now => wait.note(after, || "another try to evaluate the playbook".into()),
             _ => return Next::Evaluate,
@@ -158,6 +160,7 @@ fn consequences(state: &RunState, progress: &Progress, now: Time) -> Vec<Event> 
     let mut events = Vec::new();
     for effect in state.effects_in_order() {
         events.extend(of_effect(effect, progress, now));
+        events.extend(after_the_deadline(state, effect));
     }
     if !events.is_empty() {
         return events;
@@ -174,7 +177,7 @@ fn consequences(state: &RunState, progress: &Progress, now: Time) -> Vec<Event> 
     }
     if events.is_empty() && state.script.is_none() && now >= state.header.deadline {
         let allowed = duration_text(state.header.deadline.since_ms(state.started_at));
-        let fault = Fault::new("deadline", format!("the run did not end within {allowed}"));
+        let fault = Fault::new(DEADLINE, format!("the run did not end within {allowed}"));
         events.push(Event::ScriptFailed {
             fault,
             line: 0,
@@ -212,11 +215,40 @@ fn of_wait(step: &StepId, asked: &Step, now: Time) -> Option<Event> {
     })
 }
 
+/// Once a run was given up for its deadline, nothing new is begun for it.
+fn after_the_deadline(state: &RunState, effect: &EffectState) -> Option<Event> {
+    let Some(ScriptEnd::Failed(fault, ..)) = &state.script else {
+        return None;
+    };
+    let waits = matches!(
+        effect.stage(),
+        Stage::Bound | Stage::Resolved | Stage::LookAgain(_) | Stage::Held(_) | Stage::Again(_)
+    );
+    (fault.code == DEADLINE && waits).then(|| Event::EffectEnded {
+        effect: effect.bound.effect,
+        attempt: 0,
+        outcome: Outcome::NotDone {
+            fault: fault.clone(),
+            retry: Retry::Never,
+        },
+        requests: Vec::new(),
+        duration_ms: 0,
+    })
+}
+
+/// Code of the fault of a run that was given up for its deadline.
+const DEADLINE: &str = "deadline";
+
 fn of_effect(effect: &EffectState, progress: &Progress, now: Time) -> Vec<Event> {
     let id = effect.bound.effect;
     let Some(attempt) = effect.last() else {
         return Vec::new();
     };
+    if let Stage::InDoubt = effect.stage()
+        && effect.in_doubt.is_none()
+    {
+        return doubt(effect, "an attempt got no answer, and later ones were refused");
+    }
     let ended = |outcome| Event::EffectEnded {
         effect: id,
         attempt: attempt.intent.attempt,
@@ -239,7 +271,7 @@ fn of_effect(effect: &EffectState, progress: &Progress, now: Time) -> Vec<Event>
             // The vendor tells repeats by the key, so trying again is looking.
             let message = "no answer; it is tried again under the same key";
             let outcome = Outcome::NotDone {
-                fault: Fault::new("no-answer", message),
+                fault: Fault::new(NO_ANSWER, message),
                 retry: Retry::Backoff,
             };
             if attempt.intent.attempt < ATTEMPTS_MAX {
@@ -249,10 +281,10 @@ fn of_effect(effect: &EffectState, progress: &Progress, now: Time) -> Vec<Event>
             }
         }
         Stage::Unknown => match &attempt.probed {
-            Some((_, Err(_))) if attempt.probes >= ATTEMPTS_MAX => {
+            Some((at, Err(_))) if attempt.failed_probes >= ATTEMPTS_MAX && *at >= quiet(effect) => {
                 doubt(effect, "the target could not be read")
             }
-            Some((at, Ok(_))) if *at >= attempt.at.plus_ms(effect.bound.spec.in_flight_ms) => {
+            Some((at, Ok(_))) if *at >= quiet(effect) => {
                 let message = "no answer came, and looking afterwards shows that it did not happen";
                 vec![ended(Outcome::NotDone {
                     fault: Fault::new("not-done", message),
@@ -265,7 +297,8 @@ fn of_effect(effect: &EffectState, progress: &Progress, now: Time) -> Vec<Event>
     }
 }
 
-fn doubt(effect: &EffectState, why: &str) -> Vec<Event> {
+/// Nobody can see whether an effect happened: written down, and told at once.
+pub(super) fn doubt(effect: &EffectState, why: &str) -> Vec<Event> {
     let name = &effect.bound.spec.name;
     let about = effect
         .target
@@ -346,10 +379,20 @@ fn task_for(effect: &EffectState, progress: &Progress, now: Time, wait: &mut Ear
 }
 
 /// How often a held effect is looked at while nobody resumes, ms.
-const HELD_LOOK_MS: u64 = 1_000;
+const HELD_LOOK_MS: u64 = 2_000;
 
 fn doubling(first_ms: u64, n: u32) -> u64 {
     first_ms.saturating_mul(1_u64 << n.min(20)).min(BACKOFF_MS_MAX)
+}
+
+/// The moment from which a request we stopped waiting for can no longer arrive.
+fn quiet(effect: &EffectState) -> Time {
+    let stopped_waiting = effect
+        .last()
+        .and_then(|attempt| attempt.ended.as_ref().map(|(at, _)| *at));
+    stopped_waiting
+        .unwrap_or_default()
+        .plus_ms(effect.bound.spec.in_flight_ms)
 }
 
 /// The first look comes at once, the next ones with growing pauses, and one just after the moment from which
@@ -361,7 +404,7 @@ fn probe_at(effect: &EffectState, probes: u32) -> Time {
     let Some((last, _)) = attempt.probed else {
         return attempt.at;
     };
-    let quiet = attempt.at.plus_ms(effect.bound.spec.in_flight_ms);
+    let quiet = quiet(effect);
     let paused = last.plus_ms(doubling(BACKOFF_FIRST_MS, probes.saturating_sub(1)));
     if last < quiet {
         paused.min(quiet).max(last.plus_ms(1))
@@ -399,15 +442,21 @@ pub fn verification(effect: &EffectState, standing: Option<Standing>, now: Time)
     match standing {
         Some(Standing::InForce) => Verification::Yes,
         Some(Standing::Absent) if elapsed_ms >= verify.lag_ms => Verification::Contradicted,
+        None if elapsed_ms >= effect.bound.spec.propagation_ms => Verification::Unverifiable,
         _ if elapsed_ms >= effect.bound.spec.propagation_ms => Verification::NotInForce,
         _ => Verification::Pending,
     }
 }
 
+/// True when nothing more will be done or looked at.
+pub fn is_at_rest(state: &RunState) -> bool {
+    state.effects.values().all(EffectState::is_settled)
+}
+
 /// How the run ends, when it does.
 fn settle(state: &RunState) -> Option<Vec<Event>> {
     let script = state.script.as_ref()?;
-    if !state.effects.values().all(EffectState::is_settled) {
+    if !is_at_rest(state) {
         return None;
     }
     let mut events = Vec::new();

@@ -1,8 +1,10 @@
 //! Does one task and says what happened. Thin: what to do is decided in `next`, what it means in `journal`.
 
+use std::time::Duration;
+
 use super::bind;
 use super::context::Context;
-use super::next::{Task, verification};
+use super::next::{Task, doubt, verification};
 use super::prepare;
 use super::vendors::Binding;
 use crate::action::{Done, Fault, Outcome, Retry, Standing, Verification};
@@ -39,6 +41,32 @@ impl Performed {
 
 /// Does a task. An error is the store's: nothing can be recorded, so the run is left to a later claim.
 pub async fn perform(
+    context: &Context,
+    loaded: &Loaded,
+    state: &RunState,
+    task: &Task,
+    epoch: u64,
+) -> Result<Performed, Error> {
+    match attempt(context, loaded, state, task, epoch).await {
+        // The store is busy or full: nothing was sent yet, so this one waits and its siblings go on.
+        Err(error) if error.may_pass() => {
+            let at = context.clock.now().plus_ms(STORE_AGAIN_MS);
+            match task {
+                Task::Prepare(effect) => Ok(Performed::later(*effect, at)),
+                _ => {
+                    tokio::time::sleep(Duration::from_millis(STORE_AGAIN_MS)).await;
+                    Ok(Performed::default())
+                }
+            }
+        }
+        done => done,
+    }
+}
+
+/// Pause before a task is tried again that the store could not serve, ms.
+const STORE_AGAIN_MS: u64 = 200;
+
+async fn attempt(
     context: &Context,
     loaded: &Loaded,
     state: &RunState,
@@ -155,11 +183,10 @@ async fn act(context: &Context, loaded: &Loaded, effect: &EffectState) -> Perfor
 async fn probe(context: &Context, loaded: &Loaded, effect: &EffectState) -> Performed {
     let id = effect.bound.effect;
     let (Some(attempt), Some(verify)) = (effect.last(), &effect.bound.spec.verify) else {
-        let why = "the connector has no way to look".to_owned();
-        return Performed::events(vec![Event::EffectInDoubt { effect: id, why }]);
+        return Performed::events(doubt(effect, "the connector has no way to look"));
     };
     let Some(target) = &effect.target else {
-        return Performed::default();
+        return Performed::events(doubt(effect, "it has no target that could be looked at"));
     };
     let Looked { result, requests } = context
         .vendors
@@ -229,7 +256,10 @@ async fn verify(context: &Context, loaded: &Loaded, effect: &EffectState) -> Per
         .await;
     let reading = result.ok();
     let standing = reading.as_ref().map(|reading| effect.judge(reading));
-    let word = verification(effect, standing, context.clock.now());
+    let mut word = verification(effect, standing, context.clock.now());
+    if word > Verification::Pending && is_over(context, effect).await {
+        word = Verification::Undone;
+    }
     let mut events = vec![Event::EffectVerified {
         effect: id,
         verification: word,
@@ -246,6 +276,14 @@ async fn verify(context: &Context, loaded: &Loaded, effect: &EffectState) -> Per
             format!(
                 "{} said yes to {}, but {} {state}: it is NOT in force",
                 effect.bound.instance,
+                spec.name,
+                target.label()
+            ),
+        )),
+        Verification::Unverifiable => Some((
+            "unverifiable",
+            format!(
+                "whether {} on {} is in force cannot be seen: it {state}",
                 spec.name,
                 target.label()
             ),
@@ -268,4 +306,24 @@ async fn verify(context: &Context, loaded: &Loaded, effect: &EffectState) -> Per
         });
     }
     Performed::events(events)
+}
+
+/// True when nobody wants an effect in force any more: its hold was ended, or for one that restored, the target
+/// was taken again. A store that cannot say leaves it as it is.
+async fn is_over(context: &Context, effect: &EffectState) -> bool {
+    let (Some(target), Some(facet)) = (&effect.target, &effect.bound.spec.facet) else {
+        return false;
+    };
+    let Ok(holds) = context.store.holds(target.partition()).await else {
+        return false;
+    };
+    let hold = holds
+        .iter()
+        .find(|hold| hold.target.key() == target.key() && hold.facet == *facet);
+    if effect.bound.reverts.is_some() || effect.bound.spec.undo.is_none() {
+        return hold.is_some();
+    }
+    let id = effect.bound.effect;
+    hold.and_then(|hold| hold.holders.iter().find(|holder| holder.effect == id))
+        .is_none_or(|mine| mine.ending)
 }

@@ -7,6 +7,7 @@ use super::context::Context;
 use super::perform::Performed;
 use super::vendors::Binding;
 use crate::action::{Done, Fault, Outcome, Reading, Request, Retry, Standing, Target, Undo, Verification};
+use crate::clock::Time;
 use crate::connector::Looked;
 use crate::guardrail::{self, Decision, Weighing};
 use crate::journal::{EffectState, Event, Intent, Reverts, RunState};
@@ -232,11 +233,20 @@ impl Preparing<'_> {
         }
         let now = self.context.clock.now();
         let already = standing != Standing::Absent;
+        if already && let Some(at) = self.too_fresh(target, now).await? {
+            return self.later(target, at).await;
+        }
+        if let Some(instead) = self.stands_against(target).await? {
+            events.push(instead);
+            return Ok(Performed::events(events));
+        }
         let mut intent = self.intent(self.effect.bound.args.clone());
         intent.until = self.effect.bound.lease_ms.map(|ms| now.plus_ms(ms));
         intent.prior = Some(reading.clone());
         intent.undo = if already { None } else { self.undo(&reading) };
-        if let Some(facet) = &self.effect.bound.spec.facet {
+        // What restores does not hold: there is nothing to come back to.
+        let holds = self.effect.bound.spec.undo.is_some();
+        if let Some(facet) = self.effect.bound.spec.facet.as_ref().filter(|_| holds) {
             let hold = NewHold {
                 target: target.clone(),
                 facet: facet.clone(),
@@ -272,6 +282,76 @@ impl Preparing<'_> {
             events.push(self.seen(standing, reading));
         }
         Ok(Performed::events(events))
+    }
+
+    /// A reading that says "already so" may be older than our last change of the target. Until the vendor's own
+    /// lag is over it proves nothing; answers when it is.
+    async fn too_fresh(&self, target: &Target, now: Time) -> Result<Option<Time>, Error> {
+        let lag_ms = self
+            .effect
+            .bound
+            .spec
+            .verify
+            .as_ref()
+            .map_or(0, |verify| verify.lag_ms);
+        let changed = self
+            .context
+            .store
+            .changed_at(target.partition(), &target.key())
+            .await?;
+        Ok(changed
+            .map(|at| at.plus_ms(lag_ms))
+            .filter(|settled| *settled > now))
+    }
+
+    /// Looks again at a moment, without keeping the lock until then.
+    async fn later(&self, target: &Target, at: Time) -> Result<Performed, Error> {
+        let id = self.effect.bound.effect;
+        self.context
+            .store
+            .unlock(target.partition(), &target.key(), id)
+            .await?;
+        Ok(Performed::later(id, at))
+    }
+
+    /// What our own holds say against going on. An effect that tries again after its hold was ended was undone
+    /// meanwhile; and what a hold would restore is not done past it, or the hold would be a lie.
+    async fn stands_against(&self, target: &Target) -> Result<Option<Event>, Error> {
+        let spec = &self.effect.bound.spec;
+        let Some(facet) = &spec.facet else { return Ok(None) };
+        let again = spec.undo.is_some() && !self.effect.attempts.is_empty();
+        let restores = spec.undo.is_none();
+        if !again && !restores {
+            return Ok(None);
+        }
+        let holds = self.context.store.holds(target.partition()).await?;
+        let hold = holds
+            .iter()
+            .find(|hold| hold.target.key() == target.key() && hold.facet == *facet);
+        let id = self.effect.bound.effect;
+        let mine = hold.and_then(|hold| hold.holders.iter().find(|holder| holder.effect == id));
+        let fault = if again && mine.is_none_or(|holder| holder.ending) {
+            Fault::new("undone", format!("{} was undone before it came about", spec.name))
+        } else if restores && let Some(hold) = hold {
+            let message = format!(
+                "{} is held by {} effect(s) of Cordon: `cordon release {}` ends them and restores the state before",
+                target.label(),
+                hold.holders.len(),
+                target.name
+            );
+            Fault::new("held", message)
+        } else {
+            return Ok(None);
+        };
+        Ok(Some(self.ended(
+            0,
+            Outcome::NotDone {
+                fault,
+                retry: Retry::Never,
+            },
+            Vec::new(),
+            0,
+        )))
     }
 
     fn undo(&self, captured: &Reading) -> Option<Undo> {
@@ -336,6 +416,25 @@ impl Preparing<'_> {
             Ok(captured) => captured,
             Err(instead) => return Ok(instead),
         };
+        if undo.action != self.effect.bound.spec.name {
+            events.extend(self.asks(
+                "hold-differs",
+                format!(
+                    "{} is held so that `{}` restores it, and this would do `{}`; nothing was written, decide by hand",
+                    target.label(),
+                    undo.action,
+                    self.effect.bound.spec.name
+                ),
+                &reading,
+            ));
+            return Ok(Performed::events(events));
+        }
+        let now = self.context.clock.now();
+        if standing != Standing::Absent
+            && let Some(at) = self.too_fresh(target, now).await?
+        {
+            return self.later(target, at).await;
+        }
         let left = reverts.left.judge(&reading) != Standing::Absent;
         if standing == Standing::Absent && !left {
             events.extend(self.changed_since(target, &reading));
@@ -382,8 +481,13 @@ impl Preparing<'_> {
             target.label(),
             reading.state
         );
+        self.asks("changed-since", message, reading)
+    }
+
+    /// Writes nothing, and tells a person why.
+    fn asks(&self, code: &str, message: String, reading: &Reading) -> [Event; 2] {
         let fault = Fault {
-            code: "changed-since".into(),
+            code: code.to_owned(),
             message: message.clone(),
             data: reading.fields.clone(),
         };
@@ -398,7 +502,7 @@ impl Preparing<'_> {
                 0,
             ),
             Event::Alarmed {
-                code: "changed-since".into(),
+                code: code.to_owned(),
                 message,
                 effect: Some(self.effect.bound.effect),
             },

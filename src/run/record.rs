@@ -187,11 +187,17 @@ impl Record {
             return Ok(());
         }
         let until = now.plus_ms(self.context.claim_ms);
-        self.context
+        match self
+            .context
             .store
             .renew(self.claim.run.partition(), &self.claim, until)
-            .await?;
-        self.claim.until = until;
+            .await
+        {
+            Ok(()) => self.claim.until = until,
+            // There is some of the claim left: ask again soon.
+            Err(error) if error.may_pass() && now < self.claim.until => {}
+            Err(error) => return Err(error.into()),
+        }
         Ok(())
     }
 

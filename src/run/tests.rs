@@ -43,6 +43,9 @@ struct Vendor {
     moods: Mutex<Vec<Mood>>,
     changes: Mutex<Vec<(String, String)>>,
     offline: AtomicBool,
+    /// How long a reading still shows the state before a change, ms.
+    lag_ms: std::sync::atomic::AtomicU64,
+    before: Mutex<HashMap<String, (String, std::time::Instant)>>,
 }
 
 impl Vendor {
@@ -55,7 +58,21 @@ impl Vendor {
             .unwrap_or_else(|| "normal".into())
     }
 
+    /// What a reading shows now.
+    fn shown(&self, host: &str) -> String {
+        let lag = Duration::from_millis(self.lag_ms.load(std::sync::atomic::Ordering::SeqCst));
+        match self.before.lock().unwrap().get(host) {
+            Some((state, at)) if at.elapsed() < lag => state.clone(),
+            _ => self.state(host),
+        }
+    }
+
     fn set(&self, host: &str, state: &str) {
+        let before = self.state(host);
+        self.before
+            .lock()
+            .unwrap()
+            .insert(host.into(), (before, std::time::Instant::now()));
         self.hosts.lock().unwrap().insert(host.into(), state.into());
     }
 
@@ -127,20 +144,28 @@ fn contain() -> ActionSpec {
 }
 
 fn lift() -> ActionSpec {
-    spec(
-        "lift_containment",
-        "contain_host",
-        "normal",
-        "lift_containment_pending",
-    )
+    ActionSpec {
+        undo: None,
+        ..spec(
+            "lift_containment",
+            "contain_host",
+            "normal",
+            "lift_containment_pending",
+        )
+    }
 }
 
 #[async_trait]
 impl Vendors for Vendor {
-    fn bind(&self, _: &Loaded, _: &ActionName, _: Option<&Entity>) -> Result<Vec<Binding>, Fault> {
+    fn bind(&self, _: &Loaded, action: &ActionName, _: Option<&Entity>) -> Result<Vec<Binding>, Fault> {
+        let spec = if action.verb() == "release" {
+            lift()
+        } else {
+            contain()
+        };
         Ok(vec![Binding {
             instance: "crowdstrike".into(),
-            spec: contain(),
+            spec,
         }])
     }
 
@@ -172,7 +197,7 @@ impl Vendors for Vendor {
 
     async fn read(&self, _: &Loaded, _: &Binding, _: &str, target: &Target) -> Looked<Reading> {
         let reading = Reading {
-            state: self.state(&target.name),
+            state: self.shown(&target.name),
             fields: json!({}),
         };
         Looked {
@@ -249,6 +274,8 @@ impl Bench {
             moods: Mutex::new(moods.iter().rev().copied().collect()),
             changes: Mutex::default(),
             offline: AtomicBool::new(false),
+            lag_ms: std::sync::atomic::AtomicU64::new(0),
+            before: Mutex::default(),
         });
         let (halt, switch) = watch::channel(Ok(None));
         let protected = Protected::new(Some(EntityType::Host), "dc-*", "domain controllers").unwrap();
@@ -764,4 +791,116 @@ async fn locks_and_holds_of_a_dead_claim_that_no_intent_accounts_for_are_given_b
     second.assert_tidy(0).await;
     second.end().await;
     first.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_undo_right_after_containment_does_not_believe_a_reading_that_lags() {
+    let bench = Bench::start(&[]);
+    bench.vendor.lag_ms.store(50, std::sync::atomic::Ordering::SeqCst);
+    let run = bench.run("lag", ISOLATE).await;
+    bench
+        .until(run, |state| {
+            state.effects_in_order().any(|effect| effect.done().is_some())
+        })
+        .await;
+    let undo = bench.handle.undo_run(run, "ana", "oops").await.unwrap();
+    assert_eq!(bench.settled(undo).await.1, End::Succeeded);
+    let (state, _) = bench.settled(run).await;
+    assert!(
+        !state.alarms.iter().any(|alarm| alarm.code == "contradicted"),
+        "{:?}",
+        state.alarms
+    );
+    assert_eq!(bench.vendor.state("web-07"), "normal");
+    assert_eq!(
+        bench.vendor.changes(),
+        [change("contain_host"), change("lift_containment")]
+    );
+    bench.assert_tidy(0).await;
+    bench.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_effect_that_was_undone_while_it_was_unknown_does_not_come_about_later() {
+    let bench = Bench::start(&[Mood::LosesRequest]);
+    let run = bench.run("undone", ISOLATE).await;
+    bench
+        .until(run, |s| {
+            s.effects_in_order().any(|e| matches!(e.stage(), Stage::Unknown))
+        })
+        .await;
+    let undo = bench.handle.undo_run(run, "ana", "oops").await.unwrap();
+    bench.settled(undo).await;
+    let (state, _) = bench.settled(run).await;
+    let effect = state.effects_in_order().next().unwrap();
+    let came_about = matches!(effect.stage(), Stage::Done);
+    if came_about {
+        // It was faster than the undo, which then had something to restore.
+        assert_eq!(
+            bench.vendor.changes(),
+            [change("contain_host"), change("lift_containment")]
+        );
+    } else {
+        assert!(matches!(effect.stage(), Stage::NotDone(fault) if fault.code == "undone"));
+        assert_eq!(bench.vendor.changes(), []);
+    }
+    assert_eq!(bench.vendor.state("web-07"), "normal");
+    bench.assert_tidy(0).await;
+    bench.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_held_is_not_released_past_its_hold() {
+    let bench = Bench::start(&[]);
+    let run = bench.run("held", ISOLATE).await;
+    bench.settled(run).await;
+    let target = json!({"type": "host", "name": "web-07"});
+    let act = bench
+        .handle
+        .act("endpoint::release", target.clone(), json!({}), "ana", "by hand")
+        .await
+        .unwrap();
+    let (state, end) = bench.settled(act).await;
+    assert_eq!(end, End::Kept);
+    let fault = state.effects_in_order().next().unwrap().fault().unwrap();
+    assert_eq!(fault.code, "held");
+    assert!(fault.message.contains("cordon release web-07"), "{fault}");
+    assert_eq!(bench.vendor.state("web-07"), "contained");
+    bench.assert_tidy(1).await;
+    let undo = bench.handle.undo_run(run, "ana", "x").await.unwrap();
+    bench.settled(undo).await;
+
+    // Contained by somebody else: then it may be released by hand, and that holds nothing.
+    bench.vendor.set("web-07", "contained");
+    let act = bench
+        .handle
+        .act("endpoint::release", target, json!({}), "ana", "by hand")
+        .await
+        .unwrap();
+    assert_eq!(bench.settled(act).await.1, End::Succeeded);
+    assert_eq!(bench.vendor.state("web-07"), "normal");
+    bench.assert_tidy(0).await;
+    bench.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lease_that_ends_before_its_effect_came_about_is_ended_again() {
+    let bench = Bench::start(&[Mood::Busy; 4]);
+    let run = bench
+        .run("late", r#"endpoint::isolate(finding.host, #{ lease: "100ms" })"#)
+        .await;
+    bench.settled(run).await;
+    for _ in 0..600 {
+        let mut holds = 0;
+        for partition in Partition::all() {
+            holds += bench.context.store.holds(partition).await.unwrap().len();
+        }
+        if holds == 0 {
+            assert_eq!(bench.vendor.state("web-07"), "normal");
+            bench.assert_tidy(0).await;
+            return bench.end().await;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("the hold was never ended");
 }

@@ -45,9 +45,7 @@ pub async fn work(
                 // Runs of a worker that died are due when its claims end, which no wake-up announces.
                 let everywhere = ticks.is_multiple_of(LOOK_EVERYWHERE_TICKS);
                 ticks = ticks.wrapping_add(1);
-                if let Err(error) = look(&context, &handle, &places, &mut runs, &stop, everywhere).await {
-                    tracing::warn!("looking for due runs failed, will look again: {error}");
-                }
+                look(&context, &handle, &places, &mut runs, &stop, everywhere).await;
             }
             Some(run) = kicks.recv() => {
                 // One that is worked on here must not be claimed again: that would fence our own work.
@@ -96,6 +94,7 @@ async fn claim_one(context: &Context, run: RunId) -> Result<Option<Claim>, Error
         .await
 }
 
+/// Looks at every partition. One that cannot be looked at does not keep the others from it.
 async fn look(
     context: &Arc<Context>,
     handle: &Handle,
@@ -103,44 +102,65 @@ async fn look(
     runs: &mut Runs,
     stop: &Arc<AtomicBool>,
     everywhere: bool,
-) -> Result<(), Error> {
+) {
     for partition in Partition::all() {
-        let now = context.clock.now();
-        if context
-            .store
-            .next_lease_end(partition)
-            .await?
-            .is_some_and(|end| end <= now)
-        {
-            for due in context.store.due_holders(partition, now, LEASES_AT_ONCE).await? {
-                handle.end_lease(&due).await?;
+        if let Err(error) = end_leases(context, handle, partition).await {
+            tracing::warn!("leases of {partition} are looked at again: {error}");
+        }
+        match due(context, places, partition, everywhere).await {
+            Ok(claims) => {
+                for claim in claims {
+                    if let Ok(place) = places.clone().acquire_owned().await {
+                        begin(context, claim, place, runs, stop);
+                    }
+                }
             }
-        }
-        if !everywhere
-            && context
-                .store
-                .next_wake(partition)
-                .await?
-                .is_none_or(|at| at > now)
-        {
-            continue;
-        }
-        let free = places.available_permits().min(CLAIM_AT_ONCE);
-        if free == 0 {
-            continue;
-        }
-        let until = now.plus_ms(context.claim_ms);
-        let claims = context
-            .store
-            .claim_due(partition, &context.worker, now, until, free)
-            .await?;
-        for claim in claims {
-            if let Ok(place) = places.clone().acquire_owned().await {
-                begin(context, claim, place, runs, stop);
-            }
+            Err(error) => tracing::warn!("runs of {partition} are looked at again: {error}"),
         }
     }
+}
+
+async fn end_leases(context: &Context, handle: &Handle, partition: Partition) -> Result<(), Error> {
+    let now = context.clock.now();
+    if context
+        .store
+        .next_lease_end(partition)
+        .await?
+        .is_none_or(|end| end > now)
+    {
+        return Ok(());
+    }
+    for due in context.store.due_holders(partition, now, LEASES_AT_ONCE).await? {
+        handle.end_lease(&due).await?;
+    }
     Ok(())
+}
+
+async fn due(
+    context: &Context,
+    places: &Semaphore,
+    partition: Partition,
+    everywhere: bool,
+) -> Result<Vec<Claim>, Error> {
+    let now = context.clock.now();
+    if !everywhere
+        && context
+            .store
+            .next_wake(partition)
+            .await?
+            .is_none_or(|at| at > now)
+    {
+        return Ok(Vec::new());
+    }
+    let free = places.available_permits().min(CLAIM_AT_ONCE);
+    if free == 0 {
+        return Ok(Vec::new());
+    }
+    let until = now.plus_ms(context.claim_ms);
+    context
+        .store
+        .claim_due(partition, &context.worker, now, until, free)
+        .await
 }
 
 fn begin(

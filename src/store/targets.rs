@@ -117,6 +117,12 @@ pub trait Targets {
     /// Gives the lock back. Nothing happens when it is another's or free.
     async fn unlock(&self, partition: Partition, target: &str, effect: EffectId) -> Result<()>;
 
+    /// Notes that a target was changed by us at a moment. An earlier moment than the one known is a no-op.
+    async fn note_change(&self, partition: Partition, target: &str, at: Time) -> Result<()>;
+
+    /// When a target was last changed by us: a reading soon after may still show the state before.
+    async fn changed_at(&self, partition: Partition, target: &str) -> Result<Option<Time>>;
+
     /// Every lock that is held, by target.
     async fn locks(&self, partition: Partition) -> Result<Vec<Lock>>;
 

@@ -80,6 +80,8 @@ pass_on!(Runs {
 pass_on!(Targets {
     fn lock(partition: Partition, target: &str, effect: EffectId, run: RunId, now: Time) -> Locked;
     fn unlock(partition: Partition, target: &str, effect: EffectId) -> ();
+    fn note_change(partition: Partition, target: &str, at: Time) -> ();
+    fn changed_at(partition: Partition, target: &str) -> Option<Time>;
     fn locks(partition: Partition) -> Vec<Lock>;
     fn hold_take(partition: Partition, hold: NewHold) -> Took;
     fn hold_end(partition: Partition, target: &str, facet: &str, effect: EffectId) -> HoldEnd;

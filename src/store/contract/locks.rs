@@ -57,6 +57,18 @@ pub async fn held_locks_are_listed_by_target_and_partition(store: Any) {
     assert_eq!(store.locks(here()).await.unwrap().len(), 1);
 }
 
+pub async fn the_last_change_of_a_target_is_remembered(store: Any) {
+    let target = target(0, here()).key();
+    assert_eq!(store.changed_at(here(), &target).await, Ok(None));
+    store.note_change(here(), &target, Time(50)).await.unwrap();
+    store.note_change(here(), &target, Time(20)).await.unwrap();
+    assert_eq!(store.changed_at(here(), &target).await, Ok(Some(Time(50))));
+    store.note_change(here(), &target, Time(70)).await.unwrap();
+    assert_eq!(store.changed_at(here(), &target).await, Ok(Some(Time(70))));
+    assert_wrong_partition(store.note_change(elsewhere(), &target, Time(1)).await);
+    assert_wrong_partition(store.changed_at(elsewhere(), &target).await);
+}
+
 pub async fn lock_operations_refuse_another_partition(store: Any) {
     let target = target(0, here()).key();
     let run = run_id(0, here());

@@ -60,6 +60,7 @@ macro_rules! contract_suite {
                     a_lock_is_one_effects_until_it_gives_it_back
                     giving_back_what_is_not_ours_does_nothing
                     held_locks_are_listed_by_target_and_partition
+                    the_last_change_of_a_target_is_remembered
                     lock_operations_refuse_another_partition
                 }
                 holds {

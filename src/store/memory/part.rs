@@ -24,6 +24,7 @@ pub(super) struct Part {
     pub(super) cursors: HashMap<String, u64>,
     pub(super) claims: HashMap<Digest, Once>,
     pub(super) locks: HashMap<String, (EffectId, RunId)>,
+    pub(super) changes: HashMap<String, Time>,
     /// By target key and facet.
     pub(super) holds: BTreeMap<(String, String), Held>,
     /// Used in the control partition only.

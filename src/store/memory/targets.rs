@@ -69,6 +69,19 @@ impl Targets for MemoryStore {
         Ok(())
     }
 
+    async fn note_change(&self, partition: Partition, target: &str, at: Time) -> Result<()> {
+        home::of_target(partition, target)?;
+        let mut part = self.part(partition)?;
+        let known = part.changes.entry(target.to_owned()).or_insert(at);
+        *known = (*known).max(at);
+        Ok(())
+    }
+
+    async fn changed_at(&self, partition: Partition, target: &str) -> Result<Option<Time>> {
+        home::of_target(partition, target)?;
+        Ok(self.part(partition)?.changes.get(target).copied())
+    }
+
     async fn locks(&self, partition: Partition) -> Result<Vec<Lock>> {
         let part = self.part(partition)?;
         let mut locks: Vec<Lock> = part

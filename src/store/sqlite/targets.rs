@@ -332,6 +332,31 @@ impl Targets for SqliteStore {
         .await
     }
 
+    async fn note_change(&self, partition: Partition, target: &str, at: Time) -> Result<()> {
+        home::of_target(partition, target)?;
+        let target = target.to_owned();
+        self.write(Weight::Durable, move |connection| {
+            connection.run(
+                "INSERT INTO changes (target, partition, at) VALUES (?1, ?2, ?3)
+                 ON CONFLICT (target) DO UPDATE SET at = max(at, excluded.at)",
+                params![target, partition.index(), at],
+            )?;
+            Ok(())
+        })
+        .await
+    }
+
+    async fn changed_at(&self, partition: Partition, target: &str) -> Result<Option<Time>> {
+        home::of_target(partition, target)?;
+        let target = target.to_owned();
+        self.read(move |connection| {
+            connection.one("SELECT at FROM changes WHERE target = ?1", [target], |row| {
+                row.get(0)
+            })
+        })
+        .await
+    }
+
     async fn locks(&self, partition: Partition) -> Result<Vec<Lock>> {
         self.read(move |connection| {
             connection.all(

@@ -168,9 +168,16 @@ impl Handle {
         Ok(created)
     }
 
-    /// Begins to end a hold whose lease is over. The run's id follows from the effect and the try.
+    /// Begins to end a hold whose lease is over. The run's id follows from the effect, the try and the lease's
+    /// end: a lease may be over while its effect is still being tried, and each later attempt takes a new one,
+    /// which has to end too.
     pub async fn end_lease(&self, due: &DueHolder) -> Result<(), Error> {
-        let run = RunId::derive(&["lease".to_owned(), due.effect.to_string(), due.tries.to_string()]);
+        let run = RunId::derive(&[
+            "lease".to_owned(),
+            due.effect.to_string(),
+            due.tries.to_string(),
+            due.until.0.to_string(),
+        ]);
         let start = Start {
             run,
             cause: Cause::Lease {

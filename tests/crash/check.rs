@@ -177,7 +177,14 @@ impl Check<'_> {
             format!("runs are named and not there: {missing:?}")
         });
         let (count, expected) = (self.runs.len(), self.scenario.expected.runs);
-        self.holds_true(count == expected, || {
+        // A lease may be over before the host is contained: its end finds nothing to do, and the next attempt
+        // takes another lease.
+        let leased = self
+            .scenario
+            .playbooks
+            .iter()
+            .any(|playbook| playbook.lease.is_some());
+        self.holds_true(count == expected || (leased && count > expected), || {
             format!("{count} runs instead of {expected}")
         });
     }

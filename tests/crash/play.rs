@@ -277,6 +277,12 @@ impl Estate<'_> {
                     .iter()
                     .all(|alert| alert.disposition != Disposition::Pending)
             })
+            && (scenario.expected.holders > 0 || self.holds_nothing().await)
+    }
+
+    async fn holds_nothing(&self) -> bool {
+        let held = self.list("contained").await;
+        held.is_some_and(|held| held.as_array().is_some_and(Vec::is_empty))
     }
 
     async fn runs(&self) -> Option<Vec<RunRow>> {

@@ -420,11 +420,7 @@ impl Teller {
             (None, Undoing::Irreversible) => ", CANNOT be undone".to_owned(),
             (None, Undoing::Read | Undoing::Reverts) => String::new(),
         };
-        let until = intent
-            .until
-            .map(|until| format!(", lease until {until}"))
-            .unwrap_or_default();
-        let text = format!("attempt {}, key {key}…{undo}{until}", intent.attempt);
+        let text = format!("attempt {}, key {key}…{undo}", intent.attempt);
         self.of_effect(at, intent.effect, "intent", &text, Tone::Plain);
     }
 

@@ -208,7 +208,6 @@ impl Story {
                 action: "crowdstrike::lift_containment".parse().unwrap(),
                 args: Default::default(),
             }),
-            until: Some(Time(START).plus_ms(14_400_000)),
         };
         self.at(ms, Event::EffectIntended(Box::new(intent)))
     }
@@ -451,7 +450,6 @@ fn a_release_while_another_run_still_holds_sends_nothing() {
         args: Default::default(),
         prior: None,
         undo: None,
-        until: None,
     };
     story.at(7, Event::EffectIntended(Box::new(intent)));
     let held = Outcome::Done {

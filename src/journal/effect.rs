@@ -62,8 +62,6 @@ pub struct Intent {
     pub prior: Option<Reading>,
     /// How it is restored; `None` when it was so before, or cannot be undone.
     pub undo: Option<Undo>,
-    /// When its lease ends.
-    pub until: Option<Time>,
 }
 
 /// One attempt.
@@ -167,6 +165,14 @@ impl EffectState {
     /// The last attempt.
     pub fn last(&self) -> Option<&Attempt> {
         self.attempts.last()
+    }
+
+    /// When its lease ends: so long after it came about, or after nobody could see whether it did.
+    pub fn lease_end(&self) -> Option<Time> {
+        let (at, _) = self.last()?.ended.as_ref()?;
+        matches!(self.stage(), Stage::Done | Stage::InDoubt)
+            .then(|| self.bound.lease_ms.map(|ms| at.plus_ms(ms)))
+            .flatten()
     }
 
     /// Its outcome, when it ended and was done.

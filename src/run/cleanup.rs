@@ -72,7 +72,8 @@ async fn once(context: &Context, effect: &EffectState) -> Result<(), Error> {
         match (&effect.bound.reverts, &stage) {
             // It never came about, so it holds nothing.
             (None, Stage::NotDone(_)) => context.store.hold_drop(partition, &key, facet, id).await?,
-            (None, Stage::Done) => {
+            (None, Stage::Done | Stage::InDoubt) => {
+                begin_lease(context, effect, facet).await?;
                 if let Some((_, word)) = effect.verification {
                     context.store.hold_seen(partition, &key, facet, id, word).await?;
                 }
@@ -97,6 +98,35 @@ async fn once(context: &Context, effect: &EffectState) -> Result<(), Error> {
         context.store.unlock(partition, &key, id).await?;
     }
     Ok(())
+}
+
+/// Sets the end of an effect's lease, once.
+async fn begin_lease(context: &Context, effect: &EffectState, facet: &str) -> Result<(), Error> {
+    let (Some(end), Some(target)) = (effect.lease_end(), &effect.target) else {
+        return Ok(());
+    };
+    let (partition, key, id) = (target.partition(), target.key(), effect.bound.effect);
+    let holds = context.store.holds(partition).await?;
+    let hold = holds
+        .iter()
+        .find(|hold| hold.target.key() == key && hold.facet == *facet);
+    let open = hold.is_some_and(|hold| {
+        hold.holders
+            .iter()
+            .any(|holder| holder.effect == id && holder.until.is_none())
+    });
+    if !open {
+        return Ok(());
+    }
+    match context
+        .store
+        .hold_until(partition, &key, facet, id, Some(end), 0)
+        .await
+    {
+        // It was ended by hand in between.
+        Err(Error::Missing { .. }) => Ok(()),
+        done => done,
+    }
 }
 
 /// When the target was, or may have been, changed by this effect.

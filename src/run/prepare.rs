@@ -91,7 +91,6 @@ impl Preparing<'_> {
             args,
             prior: None,
             undo: None,
-            until: None,
         }
     }
 
@@ -241,7 +240,6 @@ impl Preparing<'_> {
             return Ok(Performed::events(events));
         }
         let mut intent = self.intent(self.effect.bound.args.clone());
-        intent.until = self.effect.bound.lease_ms.map(|ms| now.plus_ms(ms));
         intent.prior = Some(reading.clone());
         intent.undo = if already { None } else { self.undo(&reading) };
         // What restores does not hold: there is nothing to come back to.
@@ -253,7 +251,8 @@ impl Preparing<'_> {
                 effect: self.effect.bound.effect,
                 run: self.state.header.run,
                 at: now,
-                until: intent.until,
+                // The lease begins when the effect has come about; until then the hold does not end by itself.
+                until: None,
                 prior: reading.clone(),
                 undo: intent.undo.clone(),
             };

@@ -80,7 +80,7 @@ fn value(effect: &EffectState) -> Value {
     }
     receipt.insert("how".into(), json!(how));
     receipt.insert("verified".into(), json!(verified(effect).word()));
-    let until = effect.last().and_then(|attempt| attempt.intent.until);
+    let until = effect.lease_end();
     receipt.insert(
         "until".into(),
         until.map_or(Value::Null, |at| json!(at.to_string())),

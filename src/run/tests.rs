@@ -569,15 +569,7 @@ async fn of_two_leases_only_the_end_of_the_later_releases() {
         .await;
     bench.settled(short).await;
     let (state, _) = bench.settled(long).await;
-    let until = state
-        .effects_in_order()
-        .next()
-        .unwrap()
-        .last()
-        .unwrap()
-        .intent
-        .until
-        .unwrap();
+    let until = state.effects_in_order().next().unwrap().lease_end().unwrap();
     loop {
         let now = SystemClock.now();
         if bench.vendor.state("web-07") == "normal" {

@@ -237,7 +237,7 @@ impl Check<'_> {
             .flat_map(|(_, state)| state.effects.values())
             .filter_map(|effect| {
                 let first = effect.attempts.first()?;
-                Some((first.at, first.intent.until?))
+                Some((first.at, effect.lease_end()?))
             })
             .collect();
         leases

@@ -149,6 +149,7 @@ impl Vendors for Instantly {
 
 struct Bench {
     store: Arc<dyn Store>,
+    sqlite: Arc<SqliteStore>,
     vendor: Arc<Instantly>,
     handle: Handle,
     bundle: Bundle,
@@ -175,8 +176,8 @@ fn directory(name: &str) -> PathBuf {
 impl Bench {
     async fn start(name: &str, checked: bool) -> Bench {
         let dir = directory(name);
-        let store: Arc<dyn Store> =
-            Arc::new(SqliteStore::open(dir.join("cordon.db"), Options::default()).unwrap());
+        let sqlite = Arc::new(SqliteStore::open(dir.join("cordon.db"), Options::default()).unwrap());
+        let store: Arc<dyn Store> = sqlite.clone();
         let vendor = Arc::new(Instantly {
             checked,
             states: Mutex::default(),
@@ -218,6 +219,7 @@ impl Bench {
         let worker = tokio::spawn(work(context, handle.clone(), kicked, stop.clone()));
         Bench {
             store,
+            sqlite,
             vendor,
             handle,
             bundle,
@@ -291,8 +293,10 @@ async fn throughput(name: &str, checked: bool, count: usize) {
         "every action once"
     );
     println!(
-        "{name}: {count} runs of three actions in {seconds:.2} s = {:.0} runs/s",
-        count as f64 / seconds
+        "{name}: {count} runs of three actions in {seconds:.2} s = {:.0} runs/s ({} store operations in {} commits)",
+        count as f64 / seconds,
+        bench.sqlite.operations(),
+        bench.sqlite.commits(),
     );
     bench.end().await;
 }

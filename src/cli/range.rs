@@ -7,6 +7,7 @@ use clap::Args;
 
 use super::failure::{Done, Exit, Failure};
 use super::output;
+use crate::digest::Digest;
 use crate::range::{Host, Range, RangeConfig};
 
 /// Arguments.
@@ -29,6 +30,11 @@ pub struct RangeArgs {
     hosts: Vec<String>,
 }
 
+/// An id as Falcon gives them, 32 hexadecimal digits; the same for the same name.
+fn device_id(name: &str) -> String {
+    Digest::of(name.as_bytes()).to_string().chars().take(32).collect()
+}
+
 /// Runs it until Ctrl-C.
 ///
 /// # Errors
@@ -41,7 +47,7 @@ pub async fn run(args: RangeArgs) -> Done {
     };
     let seed = names
         .iter()
-        .map(|name| Host::new(format!("aid-{name}"), name.as_str()))
+        .map(|name| Host::new(device_id(name), name.as_str()))
         .collect();
     let config = RangeConfig {
         listen: args.listen,

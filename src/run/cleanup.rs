@@ -3,7 +3,7 @@
 
 use super::context::Context;
 use crate::action::{Done, Outcome};
-use crate::id::EffectId;
+use crate::id::{EffectId, Partition};
 use crate::journal::{Cause, EffectState, End, Event, RunState, Stage};
 use crate::store::Error;
 
@@ -91,6 +91,39 @@ fn is_still_held(effect: &EffectState) -> bool {
             }
         ))
     )
+}
+
+/// Gives back locks and holds of this run that its journal does not account for. They were taken by an earlier
+/// claim that ended before its intent was durable, so nothing was sent under them.
+pub async fn sweep(context: &Context, state: &RunState) -> Result<(), Error> {
+    let run = state.header.run;
+    let intended = |id: &EffectId| {
+        state
+            .effects
+            .get(id)
+            .is_some_and(|effect| !effect.attempts.is_empty())
+    };
+    for partition in Partition::all() {
+        for hold in context.store.holds(partition).await? {
+            let ours = hold
+                .holders
+                .iter()
+                .filter(|holder| holder.run == run && !intended(&holder.effect));
+            for holder in ours {
+                let key = hold.target.key();
+                context
+                    .store
+                    .hold_drop(partition, &key, &hold.facet, holder.effect)
+                    .await?;
+            }
+        }
+        for lock in context.store.locks(partition).await? {
+            if lock.run == run && !intended(&lock.effect) {
+                context.store.unlock(partition, &lock.target, lock.effect).await?;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// What is owed before a run ends: a lease whose end failed is tried again later.

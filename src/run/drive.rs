@@ -125,6 +125,7 @@ impl Driver {
                     .await?;
             }
             cleanup::all(&self.context, self.record.state()).await?;
+            cleanup::sweep(&self.context, self.record.state()).await?;
         }
         Ok(())
     }

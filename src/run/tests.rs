@@ -668,3 +668,100 @@ async fn one_action_by_hand_takes_the_same_path() {
     bench.assert_tidy(1).await;
     bench.end().await;
 }
+
+/// A run that another worker left in the middle: its events so far, and a claim that is over.
+async fn abandoned(bench: &Bench, run: RunId, events: Vec<Event>) -> crate::store::Claim {
+    let now = SystemClock.now();
+    let store = &bench.context.store;
+    let claim = store
+        .claim_run(run.partition(), run, "dead", now, now.plus_ms(1))
+        .await
+        .unwrap()
+        .unwrap();
+    let entries = store
+        .journal(run.partition(), ChainId::Run(run), 0)
+        .await
+        .unwrap();
+    let state = RunState::fold(&entries).unwrap();
+    let mut previous = state.last;
+    let mut sealed = Vec::new();
+    for (seq, event) in (state.len..).zip(&events) {
+        let entry = crate::journal::seal(ChainId::Run(run), &previous, seq, now, event, [1; 16]).unwrap();
+        previous = entry.digest;
+        sealed.push(entry);
+    }
+    let update = crate::store::RunUpdate {
+        status: RunStatus::Open,
+        end: None,
+        wake_at: Some(now),
+        waits_for: String::new(),
+        release: false,
+    };
+    store
+        .append(run.partition(), &claim, state.len, now, sealed, update)
+        .await
+        .unwrap();
+    claim
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_whose_worker_died_is_taken_up_when_its_claim_ends() {
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+    let first = Bench::over(store.clone(), &[]);
+    first.stop.store(true, std::sync::atomic::Ordering::SeqCst);
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let run = first.run("dead worker", ISOLATE).await;
+    abandoned(&first, run, vec![]).await;
+    let second = Bench::over(store, &[]);
+    assert_eq!(second.settled(run).await.1, End::Succeeded);
+    assert_eq!(second.vendor.changes().len(), 1);
+    second.end().await;
+    first.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn locks_and_holds_of_a_dead_claim_that_no_intent_accounts_for_are_given_back() {
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+    let first = Bench::over(store.clone(), &[]);
+    first.stop.store(true, std::sync::atomic::Ordering::SeqCst);
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let run = first.run("dead lock", r#"endpoint::isolate(finding.dc)"#).await;
+    abandoned(&first, run, vec![]).await;
+    // The dead worker had come as far as this for a target that this time is not even asked for.
+    let effect = crate::id::EffectId::derive(&["of the dead worker"]);
+    let target = Target {
+        instance: "crowdstrike".into(),
+        kind: EntityType::Host,
+        id: "id-web-07".into(),
+        name: "web-07".into(),
+        aliases: vec![],
+    };
+    let now = SystemClock.now();
+    store
+        .lock(target.partition(), &target.key(), effect, run, now)
+        .await
+        .unwrap();
+    let hold = crate::store::NewHold {
+        target: target.clone(),
+        facet: "network".into(),
+        effect,
+        run,
+        at: now,
+        until: None,
+        prior: Reading {
+            state: "normal".into(),
+            fields: json!({}),
+        },
+        undo: None,
+    };
+    store.hold_take(target.partition(), hold).await.unwrap();
+    let second = Bench::over(store, &[]);
+    assert_eq!(
+        second.settled(run).await.1,
+        End::Kept,
+        "a domain controller is protected"
+    );
+    second.assert_tidy(0).await;
+    second.end().await;
+    first.end().await;
+}

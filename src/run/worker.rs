@@ -19,6 +19,8 @@ use crate::store::{Claim, Error};
 
 /// Runs a worker claims from one partition at a time.
 const CLAIM_AT_ONCE: usize = 32;
+/// Every so many ticks, claims are asked for whether a wake-up is due or not.
+const LOOK_EVERYWHERE_TICKS: u32 = 5;
 /// Leases ended from one partition at a time.
 const LEASES_AT_ONCE: usize = 64;
 
@@ -36,10 +38,14 @@ pub async fn work(
     };
     let mut tick = tokio::time::interval(Duration::from_millis(SCHEDULER_TICK_MS));
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut ticks: u32 = 0;
     while !stop.load(Ordering::Relaxed) {
         tokio::select! {
             _ = tick.tick() => {
-                if let Err(error) = look(&context, &handle, &places, &mut runs, &stop).await {
+                // Runs of a worker that died are due when its claims end, which no wake-up announces.
+                let everywhere = ticks.is_multiple_of(LOOK_EVERYWHERE_TICKS);
+                ticks = ticks.wrapping_add(1);
+                if let Err(error) = look(&context, &handle, &places, &mut runs, &stop, everywhere).await {
                     tracing::warn!("looking for due runs failed, will look again: {error}");
                 }
             }
@@ -96,6 +102,7 @@ async fn look(
     places: &Arc<Semaphore>,
     runs: &mut Runs,
     stop: &Arc<AtomicBool>,
+    everywhere: bool,
 ) -> Result<(), Error> {
     for partition in Partition::all() {
         let now = context.clock.now();
@@ -109,11 +116,12 @@ async fn look(
                 handle.end_lease(&due).await?;
             }
         }
-        if context
-            .store
-            .next_wake(partition)
-            .await?
-            .is_none_or(|at| at > now)
+        if !everywhere
+            && context
+                .store
+                .next_wake(partition)
+                .await?
+                .is_none_or(|at| at > now)
         {
             continue;
         }

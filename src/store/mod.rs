@@ -22,7 +22,7 @@ pub use error::{Error, Result};
 pub use feed::{Counts, Feed, FeedItem};
 pub use runs::{Appended, Claim, Created, NewRun, RunQuery, RunRow, RunStatus, RunUpdate, Runs};
 pub use sealed::Sealed;
-pub use targets::{DueHolder, HoldEnd, Locked, NewHold, Targets, Took};
+pub use targets::{DueHolder, HoldEnd, Lock, Locked, NewHold, Targets, Took};
 
 /// Everything a store can do.
 pub trait Store: Alerts + Runs + Targets + Control + Feed + Send + Sync {}

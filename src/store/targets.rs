@@ -22,6 +22,17 @@ pub enum Locked {
     },
 }
 
+/// A lock that is held.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lock {
+    /// On what ([`Target::key`]).
+    pub target: String,
+    /// By which effect.
+    pub effect: EffectId,
+    /// Of which run.
+    pub run: RunId,
+}
+
 /// A hold to take.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NewHold {
@@ -105,6 +116,9 @@ pub trait Targets {
 
     /// Gives the lock back. Nothing happens when it is another's or free.
     async fn unlock(&self, partition: Partition, target: &str, effect: EffectId) -> Result<()>;
+
+    /// Every lock that is held, by target.
+    async fn locks(&self, partition: Partition) -> Result<Vec<Lock>>;
 
     /// Adds an effect's hold. The same effect again answers the same and changes nothing but `until`. While
     /// the last holder is ending, a new one still gets the state before the first hold.

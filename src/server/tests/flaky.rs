@@ -14,7 +14,7 @@ use crate::secret::Handle;
 use crate::store::memory::MemoryStore;
 use crate::store::{
     Accepted, Alert, AlertRow, Alerts, Appended, Claim, Claimed, Control, Counts, Created, Disposition,
-    DueHolder, Error, Feed, FeedItem, HoldEnd, Locked, NewAlert, NewHold, NewRun, Principal, Result,
+    DueHolder, Error, Feed, FeedItem, HoldEnd, Lock, Locked, NewAlert, NewHold, NewRun, Principal, Result,
     RunQuery, RunRow, RunUpdate, Runs, Switches, Targets, Took,
 };
 
@@ -80,6 +80,7 @@ pass_on!(Runs {
 pass_on!(Targets {
     fn lock(partition: Partition, target: &str, effect: EffectId, run: RunId, now: Time) -> Locked;
     fn unlock(partition: Partition, target: &str, effect: EffectId) -> ();
+    fn locks(partition: Partition) -> Vec<Lock>;
     fn hold_take(partition: Partition, hold: NewHold) -> Took;
     fn hold_end(partition: Partition, target: &str, facet: &str, effect: EffectId) -> HoldEnd;
     fn hold_drop(partition: Partition, target: &str, facet: &str, effect: EffectId) -> ();

@@ -2,7 +2,7 @@
 
 use super::fixture::*;
 use crate::clock::Time;
-use crate::store::Locked;
+use crate::store::{Lock, Locked};
 
 async fn lock(store: &Any, target: &str, n: usize) -> Locked {
     let run = run_id(n, elsewhere());
@@ -33,6 +33,28 @@ pub async fn giving_back_what_is_not_ours_does_nothing(store: Any) {
     assert_eq!(lock(&store, &target, 1).await, Locked::Granted);
     store.unlock(here(), &target, effect(2)).await.unwrap();
     assert_eq!(lock(&store, &target, 2).await, busy(1));
+}
+
+pub async fn held_locks_are_listed_by_target_and_partition(store: Any) {
+    assert_eq!(store.locks(here()).await.unwrap(), []);
+    let targets = [target(0, here()).key(), target(1, here()).key()];
+    for (n, target) in targets.iter().enumerate() {
+        lock(&store, target, n).await;
+    }
+    let mut expected: Vec<Lock> = targets
+        .iter()
+        .enumerate()
+        .map(|(n, target)| Lock {
+            target: target.clone(),
+            effect: effect(n),
+            run: run_id(n, elsewhere()),
+        })
+        .collect();
+    expected.sort_by(|one, other| one.target.cmp(&other.target));
+    assert_eq!(store.locks(here()).await.unwrap(), expected);
+    assert_eq!(store.locks(elsewhere()).await.unwrap(), []);
+    store.unlock(here(), &targets[0], effect(0)).await.unwrap();
+    assert_eq!(store.locks(here()).await.unwrap().len(), 1);
 }
 
 pub async fn lock_operations_refuse_another_partition(store: Any) {

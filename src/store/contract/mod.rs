@@ -59,6 +59,7 @@ macro_rules! contract_suite {
                 locks {
                     a_lock_is_one_effects_until_it_gives_it_back
                     giving_back_what_is_not_ours_does_nothing
+                    held_locks_are_listed_by_target_and_partition
                     lock_operations_refuse_another_partition
                 }
                 holds {

@@ -9,7 +9,7 @@ use crate::clock::Time;
 use crate::id::{EffectId, Partition, RunId};
 use crate::store::error::{Error, Result};
 use crate::store::home;
-use crate::store::targets::{DueHolder, HoldEnd, Locked, NewHold, Targets, Took};
+use crate::store::targets::{DueHolder, HoldEnd, Lock, Locked, NewHold, Targets, Took};
 
 impl Held {
     fn holder_mut(&mut self, effect: EffectId) -> Option<&mut Holder> {
@@ -67,6 +67,21 @@ impl Targets for MemoryStore {
             part.locks.remove(target);
         }
         Ok(())
+    }
+
+    async fn locks(&self, partition: Partition) -> Result<Vec<Lock>> {
+        let part = self.part(partition)?;
+        let mut locks: Vec<Lock> = part
+            .locks
+            .iter()
+            .map(|(target, (effect, run))| Lock {
+                target: target.clone(),
+                effect: *effect,
+                run: *run,
+            })
+            .collect();
+        locks.sort_by(|one, other| one.target.cmp(&other.target));
+        Ok(locks)
     }
 
     async fn hold_take(&self, partition: Partition, hold: NewHold) -> Result<Took> {

@@ -12,7 +12,7 @@ use crate::clock::Time;
 use crate::id::{EffectId, Partition, RunId};
 use crate::store::error::{Error, Result};
 use crate::store::home;
-use crate::store::targets::{DueHolder, HoldEnd, Locked, NewHold, Targets, Took};
+use crate::store::targets::{DueHolder, HoldEnd, Lock, Locked, NewHold, Targets, Took};
 
 /// One effect's share of a hold, as it is looked up.
 #[derive(Clone)]
@@ -328,6 +328,23 @@ impl Targets for SqliteStore {
                 params![share.key, share.facet, share.effect, to_word(&seen)?],
             )?;
             Ok(())
+        })
+        .await
+    }
+
+    async fn locks(&self, partition: Partition) -> Result<Vec<Lock>> {
+        self.read(move |connection| {
+            connection.all(
+                "SELECT target, effect, run FROM locks WHERE partition = ?1 ORDER BY target",
+                [partition.index()],
+                |row| {
+                    Ok(Lock {
+                        target: row.get("target")?,
+                        effect: word(row, "effect")?,
+                        run: word(row, "run")?,
+                    })
+                },
+            )
         })
         .await
     }

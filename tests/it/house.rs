@@ -21,7 +21,7 @@ use tokio::task::JoinHandle;
 use crate::estate::{Estate, FIXED, Setup, WEBHOOK};
 
 /// Longest a test waits for anything.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// An answer over HTTP.
 #[derive(Debug)]
@@ -111,7 +111,8 @@ impl Way {
             if answer.status == 200 && wanted(&answer.body) {
                 return answer.body;
             }
-            assert!(begun.elapsed() < PATIENCE, "{path} is still {}", answer.text);
+            let shown: String = answer.text.chars().take(2_000).collect();
+            assert!(begun.elapsed() < PATIENCE, "{path} is still {shown}");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
@@ -125,11 +126,18 @@ impl Way {
         whole["alert"]["disposition"].as_str().unwrap().to_owned()
     }
 
-    /// A run, once it is settled or parked.
+    /// A run's row, once it is settled or parked. Found in the list: a journal may be large.
     pub async fn over(&self, run: &str) -> Value {
-        let path = format!("/api/runs/{run}");
-        let is_over = |body: &Value| ["settled", "parked"].contains(&body["run"]["status"].as_str().unwrap());
-        self.until(&path, is_over).await["run"].clone()
+        let row = |body: &Value| {
+            let runs = body["runs"].as_array().unwrap();
+            runs.iter().find(|row| row["id"] == run).cloned()
+        };
+        let body = self
+            .until("/api/runs?limit=1000", |body| {
+                row(body).is_some_and(|row| ["settled", "parked"].contains(&row["status"].as_str().unwrap()))
+            })
+            .await;
+        row(&body).unwrap()
     }
 
     /// Every run there is, once there are this many and none is open.
@@ -197,7 +205,7 @@ pub struct House {
 impl House {
     /// A server with its store in this folder.
     pub async fn open(dir: &std::path::Path, range: RunningRange, setup: Setup) -> House {
-        let store = SqliteStore::open(&dir.join("cordon.db"), Options::default()).unwrap();
+        let store = SqliteStore::open(dir.join("cordon.db"), Options::default()).unwrap();
         House::over(Arc::new(store), range, setup).await
     }
 

@@ -63,7 +63,9 @@ impl Reach {
     /// # Errors
     /// The address or the token file makes no sense.
     pub fn client(&self) -> Result<Client, Failure> {
-        let token = match (&self.token, &self.token_file) {
+        // A variable that is set and blank says nothing, and hides no file.
+        let given = self.token.as_deref().filter(|token| !token.trim().is_empty());
+        let token = match (given, &self.token_file) {
             (Some(token), _) => Some(Secret::new(token.trim())),
             (None, Some(file)) => {
                 let text = std::fs::read_to_string(file).map_err(|error| {

@@ -75,16 +75,16 @@ fn profile(config: &Config, catalog: &Catalog, source: &str) -> Result<Profile, 
     })
 }
 
-/// How `source` authenticates, with its secrets read.
+/// How `source` authenticates, with its secrets read. Those of everybody else need not be on this machine.
 ///
 /// # Errors
-/// There is no such source, or the configuration does not resolve; mistakes have been printed.
+/// There is no such source, or it does not resolve; mistakes have been printed.
 pub fn auth_of(config: &Config, catalog: &Catalog, source: &str) -> Result<Auth, Failure> {
-    let resolved = config
-        .resolve(catalog, &Machine { run_commands: true })
+    let profile = config
+        .resolve_source(source, catalog, &Machine { run_commands: true })
         .map_err(|found| super::content::not_loaded(&found))?;
-    match resolved.profiles.get(source) {
-        Some(profile) => Ok(profile.auth.clone()),
+    match profile {
+        Some(profile) => Ok(profile.auth),
         None => Err(Failure::new(
             Exit::Refused,
             format!("the configuration has no source `{source}`"),

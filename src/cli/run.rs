@@ -9,6 +9,9 @@ use super::client::Reach;
 use super::content;
 use super::failure::{Done, Exit, Failure};
 use super::waiting::{self, Started};
+use crate::clock::{Clock, SystemClock};
+use crate::finding::Finding;
+use crate::intake::builtin_findings;
 
 /// Arguments.
 #[derive(Args, Debug)]
@@ -21,7 +24,7 @@ Prints the id of the run. With --wait, exit code 0 says that it succeeded.")]
 pub struct Run {
     /// Id of the playbook
     playbook: String,
-    /// File with one finding, as `cordon normalise` prints it
+    /// File with one finding, in Cordon's own format or as `cordon normalise` prints it
     #[arg(long, value_name = "FILE", group = "what")]
     finding: Option<PathBuf>,
     /// Id of an alert whose findings it is about
@@ -75,24 +78,37 @@ pub async fn run(args: Run) -> Done {
 
 /// One finding; of a list, its only member.
 fn finding(file: &Path) -> Result<Value, Failure> {
-    let wrong =
-        |why: String, help: &str| Failure::new(Exit::Usage, format!("`{}` {why}", file.display()), help);
-    let value: Value = serde_json::from_slice(&content::file(file)?)
-        .map_err(|error| wrong(format!("is not JSON: {error}"), ""))?;
-    match value {
-        Value::Array(mut list) => match (list.pop(), list.len()) {
-            (Some(only), 0) => Ok(only),
-            (_, more) => Err(wrong(
-                format!("holds {} findings", if more > 0 { "several" } else { "no" }),
-                "give one: `cordon normalise SOURCE FILE | jq '.[0]'`",
-            )),
-        },
-        Value::Object(_) => Ok(value),
-        _ => Err(wrong(
-            "is no finding".to_owned(),
-            "`cordon normalise SOURCE FILE` prints findings",
-        )),
+    let wrong = |why: String, help: &str| {
+        let message = format!("`{}` {why}", file.display());
+        Failure::new(Exit::Usage, message, help)
+    };
+    let bytes = content::file(file)?;
+    let value: Value =
+        serde_json::from_slice(&bytes).map_err(|error| wrong(format!("is not JSON: {error}"), ""))?;
+    let list = match value {
+        Value::Array(list) if list.is_empty() => return Err(wrong("holds no finding".to_owned(), ONE)),
+        Value::Array(list) if list.iter().all(is_normalised) => list,
+        value if is_normalised(&value) => vec![value],
+        // What a person wrote, or a sender: read as a delivery of it would be.
+        _ => builtin_findings("by-hand", &bytes, SystemClock.now())
+            .map_err(|why| wrong(format!("is no finding: {why}"), ONE))?
+            .iter()
+            .map(serde_json::to_value)
+            .collect::<Result<_, _>>()
+            .map_err(|error| wrong(format!("cannot be sent: {error}"), ""))?,
+    };
+    match <[Value; 1]>::try_from(list) {
+        Ok([only]) => Ok(only),
+        Err(list) if list.is_empty() => Err(wrong("holds no finding".to_owned(), ONE)),
+        Err(_) => Err(wrong("holds several findings".to_owned(), ONE)),
     }
+}
+
+const ONE: &str = "give one: `cordon normalise SOURCE FILE | jq '.[0]'`";
+
+/// True for a finding as `cordon normalise` prints it, which has everything.
+fn is_normalised(value: &Value) -> bool {
+    serde_json::from_value::<Finding>(value.clone()).is_ok()
 }
 
 /// `key=value`; the value is JSON where it reads as such.

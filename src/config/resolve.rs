@@ -55,6 +55,30 @@ impl Config {
             Err(in_order(work.mistakes))
         }
     }
+    /// One source alone, as [`Config::resolve`] would have it: for a sender, who has its secret and no other.
+    ///
+    /// # Errors
+    /// Everything about this source that does not fit.
+    pub fn resolve_source(
+        &self,
+        name: &str,
+        catalog: &Catalog,
+        secrets: &dyn Secrets,
+    ) -> Result<Option<Profile>, Vec<Diagnostic>> {
+        let Some(draft) = self.sources.iter().find(|draft| draft.name.value == name) else {
+            return Ok(None);
+        };
+        let mut work = Work {
+            config: self,
+            catalog,
+            secrets,
+            mistakes: Vec::new(),
+        };
+        match work.profile(draft) {
+            Some(profile) if work.mistakes.is_empty() => Ok(Some(profile)),
+            _ => Err(in_order(work.mistakes)),
+        }
+    }
 }
 
 struct Work<'a> {

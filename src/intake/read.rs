@@ -15,7 +15,7 @@ use super::unreadable::Unreadable;
 use crate::clock::Time;
 use crate::finding::Finding;
 use crate::limits::{FINDINGS_PER_ALERT_MAX, SCRIPT_DEADLINE_MS};
-use crate::script::{Advance, Entry, Evaluators, Job, Program, Vocabulary};
+use crate::script::{Advance, Entry, Evaluators, Interrupted, Job, Program, Vocabulary};
 
 /// Why findings could not be had.
 #[derive(Debug, thiserror::Error)]
@@ -64,18 +64,48 @@ pub async fn read(
     Ok(findings)
 }
 
+/// How often a script may be cut off by the clock before its alert counts as unreadable. Once may be the machine's
+/// fault; an alert that is tried for ever would take the threads from all others.
+const CUT_MAX: usize = 3;
+
 async fn drafts(
     evaluators: &Evaluators,
     program: &Program,
     alert: &Value,
     headers: Value,
 ) -> Result<Vec<Value>, NotRead> {
+    for _ in 0..CUT_MAX {
+        match normalise(evaluators, program, alert, &headers).await? {
+            Normalised::Drafts(drafts) => return Ok(drafts),
+            Normalised::Cut => {}
+        }
+    }
+    let reason = format!(
+        "{} used more than {SCRIPT_DEADLINE_MS} ms on it, {CUT_MAX} times",
+        program.name()
+    );
+    Err(Unreadable::because(reason).into())
+}
+
+/// What one call of a script came to.
+enum Normalised {
+    Drafts(Vec<Value>),
+    /// It did not end in time.
+    Cut,
+}
+
+async fn normalise(
+    evaluators: &Evaluators,
+    program: &Program,
+    alert: &Value,
+    headers: &Value,
+) -> Result<Normalised, NotRead> {
     let job = Job {
         program: program.clone(),
         vocabulary: no_words()?,
         entry: Entry::Function {
             name: "normalise".into(),
-            args: vec![alert.clone(), headers],
+            args: vec![alert.clone(), headers.clone()],
         },
         inputs: Arc::new(BTreeMap::new()),
         answers: Arc::default(),
@@ -95,7 +125,7 @@ async fn drafts(
         Ok(Advance::Returned {
             value: Value::Array(drafts),
             ..
-        }) => Ok(drafts),
+        }) => Ok(Normalised::Drafts(drafts)),
         Ok(Advance::Returned { value, .. }) => {
             let kind = if value.is_object() {
                 "a map"
@@ -113,13 +143,21 @@ async fn drafts(
                 .at
                 .map(|at| format!(" at line {}", at.line))
                 .unwrap_or_default();
-            Err(Unreadable::because(format!("{}{place}: {}", program.name(), error.message)).into())
+            let message = if error.message.is_empty() {
+                "it threw something without a message"
+            } else {
+                &error.message
+            };
+            Err(Unreadable::because(format!("{}{place}: {message}", program.name())).into())
         }
         Ok(Advance::Asks { .. } | Advance::Diverged { .. }) => Err(Unreadable::because(format!(
             "{} asks for something, and nothing answers",
             program.name()
         ))
         .into()),
+        Ok(Advance::Interrupted {
+            why: Interrupted::Deadline,
+        }) => Ok(Normalised::Cut),
         Ok(Advance::Interrupted { .. }) => Err(NotRead::Interrupted("the script was cut off")),
         Err(_) => Err(NotRead::Interrupted("an evaluation thread ended")),
     }

@@ -16,8 +16,9 @@ use crate::limits::ALERT_BODY_BYTES_MAX;
 /// Largest body of an API request, bytes: a whole finding fits, with a little around it.
 const API_BODY_BYTES_MAX: usize = ALERT_BODY_BYTES_MAX + (64 << 10);
 /// How much of a body that is too large is read and thrown away, bytes, so that the sender gets to read why:
-/// a connection closed under unread data is reset, and the answer lost with it.
-const THROWN_AWAY_BYTES_MAX: usize = 8 << 20;
+/// a connection closed under unread data is reset, and the answer lost with it. Nothing of it is held, and the
+/// deadline of bodies bounds the time.
+const THROWN_AWAY_BYTES_MAX: usize = 32 << 20;
 
 /// The whole body, if it has at most `bytes_max` and comes in time.
 pub(super) async fn read(

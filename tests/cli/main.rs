@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 mod client;
+mod tour;
 
 /// Runs `cordon` in `dir` with an environment of its own.
 fn cordon(dir: &Path, args: &[&str]) -> Output {
@@ -226,4 +227,98 @@ fn mistakes_on_the_command_line_are_told() {
         transcript(dir.path(), &["range", "--listen", "0.0.0.0:0"]),
     ];
     insta::assert_snapshot!(all.join("\n\n"));
+}
+
+#[test]
+fn check_of_each_broken_thing_exits_5_and_points() {
+    let root = data().join("broken");
+    let mut checked = 0;
+    for kind in ["playbooks", "triggers", "connectors", "config"] {
+        // One folder as people have it, with everything of one kind in it that is wrong.
+        let dir = tempfile::tempdir().unwrap();
+        let file = |to: &str, from: &Path| {
+            let to = dir.path().join(to);
+            std::fs::create_dir_all(to.parent().unwrap()).unwrap();
+            std::fs::copy(from, to).unwrap();
+        };
+        let listed = |path: &Path| {
+            let mut all: Vec<PathBuf> = std::fs::read_dir(path)
+                .unwrap()
+                .map(|entry| entry.unwrap().path())
+                .collect();
+            all.sort();
+            all
+        };
+        let name = |path: &Path| path.file_name().unwrap().to_string_lossy().into_owned();
+        let content = "[content]\nplaybooks = \"playbooks\"\nconnectors = \"connectors\"\n";
+        std::fs::write(dir.path().join("cordon.toml"), content).unwrap();
+        for folder in ["playbooks", "connectors"] {
+            std::fs::create_dir_all(dir.path().join(folder)).unwrap();
+        }
+        let mut configs = vec![None];
+        if kind == "config" {
+            configs = listed(&root.join(kind)).into_iter().map(Some).collect();
+        }
+        for entry in listed(&root.join(kind)) {
+            match kind {
+                "triggers" => {
+                    let good = data().join("folder/playbooks/identity/stolen_key");
+                    let own = format!("playbooks/{}", name(&entry).trim_end_matches(".yml"));
+                    let manifest = std::fs::read_to_string(good.join("playbook.toml")).unwrap();
+                    file(&format!("{own}/trigger.yml"), &entry);
+                    file(&format!("{own}/playbook.rhai"), &good.join("playbook.rhai"));
+                    let id = own.replace('_', "-").replace("playbooks/", "");
+                    let manifest: String = manifest
+                        .lines()
+                        .map(|line| match line.starts_with("id = ") {
+                            true => format!("id = \"{id}\"\n"),
+                            false => format!("{line}\n"),
+                        })
+                        .collect();
+                    std::fs::write(dir.path().join(own).join("playbook.toml"), manifest).unwrap();
+                }
+                "config" => {}
+                _ => {
+                    for piece in listed(&entry).into_iter().filter(|piece| piece.is_file()) {
+                        file(&format!("{kind}/{}/{}", name(&entry), name(&piece)), &piece);
+                    }
+                }
+            }
+        }
+        for config in configs {
+            if let Some(config) = &config {
+                file("cordon.toml", config);
+            }
+            let output = cordon(dir.path(), &["check", "--json"]);
+            let told = String::from_utf8_lossy(&output.stderr).into_owned();
+            // A secret that is missing on this machine is only a warning.
+            let only_warns = config.is_some_and(|config| name(&config) == "missing_secrets.toml");
+            let code = output.status.code();
+            assert!(
+                code == Some(5) || only_warns && code == Some(0),
+                "{kind}: {code:?} {told}"
+            );
+            let answer: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+            let found = answer["diagnostics"].as_array().unwrap();
+            assert!(!found.is_empty());
+            for one in found {
+                for member in ["code", "message", "file", "help"] {
+                    assert!(
+                        one[member].as_str().is_some_and(|text| !text.is_empty()),
+                        "{member}: {one}"
+                    );
+                }
+                assert!(one["line"].is_u64() && one["column"].is_u64(), "{one}");
+                let explained = cordon_page(one["code"].as_str().unwrap());
+                assert!(explained.is_file(), "{one}");
+            }
+            checked += found.len();
+        }
+    }
+    eprintln!("{checked} diagnostics");
+    assert!(checked >= 150, "{checked}");
+}
+
+fn cordon_page(code: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("docs/errors/{code}.md"))
 }

@@ -86,6 +86,68 @@ pub fn instances(range: &RunningRange) -> Instances {
     }
 }
 
+/// What a node of a test knows: playbooks by id, of which `malware-on-host` is triggered, and sources.
+pub struct Setup {
+    pub playbooks: Vec<(String, String)>,
+    pub profiles: Vec<Profile>,
+}
+
+impl Setup {
+    /// One playbook, and the sources `generic`, `splunk` (a fixed header each) and `signed`.
+    pub fn new(script: &str) -> Setup {
+        let catalog = connector::Catalog::embedded().unwrap();
+        let splunk = catalog.connector("splunk").unwrap().source.clone().unwrap();
+        let signed = Auth::StandardWebhooks {
+            secrets: vec![Secret::new(WEBHOOK)],
+        };
+        Setup {
+            playbooks: vec![("malware-on-host".to_owned(), script.to_owned())],
+            profiles: vec![
+                profile("generic", by_header(), Normaliser::Builtin),
+                profile("splunk", by_header(), Normaliser::Script(splunk)),
+                profile("signed", signed, Normaliser::Builtin),
+            ],
+        }
+    }
+
+    /// The same with a source more, whose alerts this script reads.
+    pub fn source(mut self, name: &str, script: &str) -> Setup {
+        let program = Program::new(format!("connectors/{name}/source.rhai"), script);
+        self.profiles
+            .push(profile(name, by_header(), Normaliser::Script(program)));
+        self
+    }
+
+    /// The same with a playbook more, which people start.
+    pub fn playbook(mut self, id: &str, script: &str) -> Setup {
+        self.playbooks.push((id.to_owned(), script.to_owned()));
+        self
+    }
+}
+
+/// What the source `signed` signs with.
+pub const WEBHOOK: &str = "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=";
+/// What the others send in `x-test`.
+pub const FIXED: &str = "s3cret-s3cret-s3cret";
+
+fn by_header() -> Auth {
+    Auth::Header {
+        header: "x-test".into(),
+        secrets: vec![Secret::new(FIXED)],
+    }
+}
+
+fn profile(name: &str, auth: Auth, normaliser: Normaliser) -> Profile {
+    Profile {
+        name: name.into(),
+        connector: name.into(),
+        auth,
+        delivery: DeliveryId::BodyDigest,
+        normaliser,
+        finding_window_ms: 3_600_000,
+    }
+}
+
 pub struct Estate {
     pub range: RunningRange,
     pub node: Node,
@@ -101,39 +163,31 @@ impl Estate {
 
     /// The same on any store.
     pub async fn over(store: Arc<dyn Store>, range: RunningRange, script: &str) -> Estate {
+        Estate::with(store, range, Setup::new(script)).await
+    }
+
+    /// The same with everything said.
+    pub async fn with(store: Arc<dyn Store>, range: RunningRange, setup: Setup) -> Estate {
         let connectors = Arc::new(connector::Catalog::embedded().unwrap());
-        let program = Program::new("playbooks/test/playbook.rhai", script);
-        let bundle = Bundle::of(
-            &Playbook {
-                playbook: "malware-on-host",
+        let bundles = setup.playbooks.iter().map(|(id, script)| {
+            let program = Program::new(format!("playbooks/{id}/playbook.rhai"), script.as_str());
+            let parts = Playbook {
+                playbook: id,
                 title: "Malware on a host",
                 kind: PlaybookKind::Response,
                 on_failure: OnFailure::Keep,
                 deadline_ms: 600_000,
                 script: &program,
-            },
-            &connectors,
-        );
+            };
+            (id.clone(), Bundle::of(&parts, &connectors))
+        });
+        let bundles = bundles.collect();
         let trigger = Trigger::load("trigger.yml", TRIGGER, "malware-on-host").unwrap();
-        let splunk = connectors.connector("splunk").unwrap();
-        let profile = |name: &str, normaliser| Profile {
-            name: name.into(),
-            connector: name.into(),
-            auth: Auth::Header {
-                header: "x-test".into(),
-                secrets: vec![Secret::new("s3cret-s3cret-s3cret")],
-            },
-            delivery: DeliveryId::BodyDigest,
-            normaliser,
-            finding_window_ms: 3_600_000,
-        };
-        let profiles: Profiles = BTreeMap::from([
-            ("generic".to_owned(), profile("generic", Normaliser::Builtin)),
-            (
-                "splunk".to_owned(),
-                profile("splunk", Normaliser::Script(splunk.source.clone().unwrap())),
-            ),
-        ]);
+        let profiles: Profiles = setup
+            .profiles
+            .into_iter()
+            .map(|profile| (profile.name.clone(), profile))
+            .collect();
         let protected = Protected::new(Some(EntityType::Host), "dc-*", "domain controllers").unwrap();
         let node = Node::start(Parts {
             store: store.clone(),
@@ -147,7 +201,7 @@ impl Estate {
             profiles: Arc::new(profiles),
             content: Arc::new(Content {
                 index: Index::build(vec![trigger]),
-                bundles: BTreeMap::from([("malware-on-host".to_owned(), bundle)]),
+                bundles,
             }),
         })
         .await
@@ -157,7 +211,7 @@ impl Estate {
 
     /// Delivers a body as a source would.
     pub async fn deliver(&self, source: &str, body: &[u8]) -> Kept {
-        let headers = Headers::of([("x-test", "s3cret-s3cret-s3cret")]);
+        let headers = Headers::of([("x-test", FIXED)]);
         self.node.gate.receive(source, &headers, body).await.unwrap()
     }
 

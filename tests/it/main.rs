@@ -8,5 +8,12 @@
     reason = "a test fails by panicking"
 )]
 
+mod bad_input;
+mod broken;
 mod estate;
+mod full_store;
+mod holds;
+mod hostile;
+mod house;
+mod mutations;
 mod spine;

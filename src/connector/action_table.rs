@@ -18,12 +18,12 @@ const IN_FLIGHT_MS: u64 = 30_000;
 const LAG_MS: u64 = 5_000;
 
 /// Names of capability groups (DESIGN §6).
-const CAPABILITIES: [&str; 12] = [
+pub const CAPABILITIES: [&str; 12] = [
     "endpoint", "identity", "cloud", "secret", "network", "mail", "chat", "ticket", "page", "device", "hr",
     "asset",
 ];
 /// Verbs that mean the same in every capability group (DESIGN §6); `send` is what mail, chat and page do.
-const VERBS: [&str; 25] = [
+pub const VERBS: [&str; 25] = [
     "isolate",
     "release",
     "suspend",

@@ -18,6 +18,7 @@ mod throttle;
 mod transport;
 mod words;
 
+pub use action_table::{CAPABILITIES, VERBS};
 pub use bind::{Bound, Instance, Instances, Overrides, Owns, bind, bind_at};
 pub use catalog::{Catalog, Connector};
 pub use client::NoClient;

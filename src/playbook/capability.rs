@@ -2,46 +2,12 @@
 //! provides is told from one that does not exist.
 
 use crate::action::ActionName;
-use crate::connector::Catalog;
+use crate::connector::{CAPABILITIES, Catalog, VERBS};
 use crate::script::Word;
-
-/// Names of capability groups and the verbs that mean the same in each (DESIGN §6). The connector room refuses
-/// manifests that provide anything else.
-const GROUPS: [&str; 12] = [
-    "endpoint", "identity", "cloud", "secret", "network", "mail", "chat", "ticket", "page", "device", "hr",
-    "asset",
-];
-const VERBS: [&str; 25] = [
-    "isolate",
-    "release",
-    "suspend",
-    "restore",
-    "revoke_sessions",
-    "reset_password",
-    "list_keys",
-    "deactivate_key",
-    "reactivate_key",
-    "delete_key",
-    "rotate",
-    "revoke_token",
-    "disable_app",
-    "enable_app",
-    "deny",
-    "undeny",
-    "block",
-    "unblock",
-    "grant",
-    "revoke_grant",
-    "create",
-    "remove",
-    "lookup",
-    "send",
-    "list",
-];
 
 /// The capabilities that no connector provides, as words, so that a script with one still compiles for `check`.
 pub(super) fn unprovided(connectors: &Catalog) -> Vec<Word> {
-    let names = GROUPS
+    let names = CAPABILITIES
         .iter()
         .flat_map(|group| VERBS.iter().map(move |verb| ActionName::new(group, verb)));
     names
@@ -75,7 +41,7 @@ mod tests {
         let all = unprovided.len() + provided.iter().collect::<std::collections::BTreeSet<_>>().len();
         assert_eq!(
             all,
-            GROUPS.len() * VERBS.len(),
+            CAPABILITIES.len() * VERBS.len(),
             "a connector provides something that is not listed here"
         );
     }

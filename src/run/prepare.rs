@@ -261,25 +261,7 @@ impl Preparing<'_> {
             intent.prior = Some(took.prior);
             intent.undo = took.undo;
         }
-        let attempt = intent.attempt;
-        events.push(Event::EffectIntended(Box::new(intent)));
-        if already {
-            let how = if attempt > 1 {
-                Done::Observed
-            } else {
-                Done::AlreadySo
-            };
-            events.push(self.ended(
-                attempt,
-                Outcome::Done {
-                    how,
-                    result: Value::Null,
-                },
-                Vec::new(),
-                0,
-            ));
-            events.push(self.seen(standing, reading));
-        }
+        events.extend(self.intended(intent, standing, reading));
         Ok(Performed::events(events))
     }
 
@@ -371,6 +353,30 @@ impl Preparing<'_> {
         })
     }
 
+    /// The intent; and where the target is so already, its outcome, with the reading that shows it.
+    fn intended(&self, intent: Intent, standing: Standing, reading: Reading) -> Vec<Event> {
+        let attempt = intent.attempt;
+        let mut events = vec![Event::EffectIntended(Box::new(intent))];
+        if standing != Standing::Absent {
+            let how = if attempt > 1 {
+                Done::Observed
+            } else {
+                Done::AlreadySo
+            };
+            events.push(self.ended(
+                attempt,
+                Outcome::Done {
+                    how,
+                    result: Value::Null,
+                },
+                Vec::new(),
+                0,
+            ));
+            events.push(self.seen(standing, reading));
+        }
+        events
+    }
+
     fn seen(&self, standing: Standing, reading: Reading) -> Event {
         let verification = if standing == Standing::InForce {
             Verification::Yes
@@ -444,25 +450,7 @@ impl Preparing<'_> {
         }
         let mut intent = self.intent(undo.args);
         intent.prior = Some(reading.clone());
-        let attempt = intent.attempt;
-        events.push(Event::EffectIntended(Box::new(intent)));
-        if standing != Standing::Absent {
-            let how = if attempt > 1 {
-                Done::Observed
-            } else {
-                Done::AlreadySo
-            };
-            events.push(self.ended(
-                attempt,
-                Outcome::Done {
-                    how,
-                    result: Value::Null,
-                },
-                Vec::new(),
-                0,
-            ));
-            events.push(self.seen(standing, reading));
-        }
+        events.extend(self.intended(intent, standing, reading));
         Ok(Performed::events(events))
     }
 

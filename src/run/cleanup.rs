@@ -1,6 +1,7 @@
 //! What is owed to targets after an append: locks given back, holds forgotten or noted. Follows from the
 //! journal, so it can be done again after a crash, and is.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::context::Context;
@@ -14,28 +15,37 @@ use crate::store::Error;
 const PATIENCE: u32 = 100;
 const AGAIN_MS: u64 = 100;
 
-/// The effects that these events are about.
-pub fn touched(events: &[Event]) -> Vec<EffectId> {
-    let mut effects: Vec<EffectId> = events
-        .iter()
-        .filter_map(|event| match event {
+/// What became due for an effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Due {
+    /// It was read back: its hold says so.
+    Seen,
+    /// It came to a stage, so its lock and hold may have to go.
+    Everything,
+}
+
+/// The effects that these events are about, and what becomes due for each.
+pub fn touched(events: &[Event]) -> BTreeMap<EffectId, Due> {
+    let mut effects = BTreeMap::new();
+    for event in events {
+        let (effect, due) = match event {
             Event::EffectFailed { effect, .. }
             | Event::EffectWeighed { effect, .. }
             | Event::EffectEnded { effect, .. }
-            | Event::EffectVerified { effect, .. }
-            | Event::EffectInDoubt { effect, .. } => Some(*effect),
-            _ => None,
-        })
-        .collect();
-    effects.sort_unstable();
-    effects.dedup();
+            | Event::EffectInDoubt { effect, .. } => (effect, Due::Everything),
+            Event::EffectVerified { effect, .. } => (effect, Due::Seen),
+            _ => continue,
+        };
+        let known = effects.entry(*effect).or_insert(due);
+        *known = (*known).max(due);
+    }
     effects
 }
 
 /// Everything owed by a run.
 pub async fn all(context: &Context, state: &RunState) -> Result<(), Error> {
     for effect in state.effects.values() {
-        after(context, effect).await?;
+        after(context, effect, Due::Everything).await?;
     }
     Ok(())
 }
@@ -48,17 +58,17 @@ pub fn is_owed(effect: &EffectState) -> bool {
 }
 
 /// What is owed after events about one effect. Waits for a store that is busy or full: all of it may be repeated.
-pub async fn after(context: &Context, effect: &EffectState) -> Result<(), Error> {
+pub async fn after(context: &Context, effect: &EffectState, due: Due) -> Result<(), Error> {
     for _ in 0..PATIENCE {
-        match once(context, effect).await {
+        match once(context, effect, due).await {
             Err(error) if error.may_pass() => tokio::time::sleep(Duration::from_millis(AGAIN_MS)).await,
             done => return done,
         }
     }
-    once(context, effect).await
+    once(context, effect, due).await
 }
 
-async fn once(context: &Context, effect: &EffectState) -> Result<(), Error> {
+async fn once(context: &Context, effect: &EffectState, due: Due) -> Result<(), Error> {
     let Some(target) = &effect.target else {
         return Ok(());
     };
@@ -87,6 +97,9 @@ async fn once(context: &Context, effect: &EffectState) -> Result<(), Error> {
             }
             _ => {}
         }
+    }
+    if due == Due::Seen {
+        return Ok(());
     }
     // Before the lock is free: whoever takes it next must not believe an older reading.
     if let Some(at) = changed_at(effect, &stage) {
@@ -131,6 +144,8 @@ async fn begin_lease(context: &Context, effect: &EffectState, facet: &str) -> Re
 
 /// When the target was, or may have been, changed by this effect.
 fn changed_at(effect: &EffectState, stage: &Stage) -> Option<Time> {
+    // Without a way to read the target back there is no reading that could lag.
+    effect.bound.spec.verify.as_ref()?;
     let (at, outcome) = effect.last()?.ended.as_ref()?;
     match (stage, outcome) {
         (

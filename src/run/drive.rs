@@ -241,21 +241,21 @@ impl Driver {
         crate::crash::point("run.before-cleanup");
         let state = self.record.state();
         let mut at_once = Vec::new();
-        for effect in touched.iter().filter_map(|id| state.effects.get(id)) {
-            if !cleanup::is_owed(effect) {
+        for (id, due) in touched {
+            let Some(effect) = state.effects.get(&id).filter(|effect| cleanup::is_owed(effect)) else {
                 continue;
-            }
+            };
             if effect.is_closed() {
                 let (context, effect) = (self.context.clone(), effect.clone());
                 self.chores
-                    .spawn(async move { cleanup::after(&context, &effect).await });
+                    .spawn(async move { cleanup::after(&context, &effect, due).await });
             } else {
                 // Another attempt may take the lock again, so it is given back before.
-                at_once.push(effect.clone());
+                at_once.push((effect.clone(), due));
             }
         }
-        for effect in at_once {
-            cleanup::after(&self.context, &effect).await?;
+        for (effect, due) in at_once {
+            cleanup::after(&self.context, &effect, due).await?;
         }
         Ok(())
     }

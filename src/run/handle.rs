@@ -1,8 +1,8 @@
 //! How the rest of the program starts runs: by trigger, by hand, by undo, by the end of a lease. Starting is
 //! idempotent: the id follows from the cause.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
@@ -21,6 +21,8 @@ pub struct Handle {
     context: Arc<Context>,
     kicks: mpsc::Sender<RunId>,
     builtins: Arc<Builtins>,
+    /// Bundles known to be in the store; bundles are never taken out of it while a node runs.
+    kept: Arc<Mutex<HashSet<Digest>>>,
 }
 
 /// Our own playbooks.
@@ -90,6 +92,7 @@ impl Handle {
             context,
             kicks,
             builtins: Arc::new(builtins),
+            kept: Arc::default(),
         }
     }
 
@@ -105,12 +108,24 @@ impl Handle {
 
     /// Keeps a bundle in the store, once.
     pub async fn keep_bundle(&self, bundle: &Bundle) -> Result<(), Error> {
+        if self
+            .kept
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .contains(&bundle.digest)
+        {
+            return Ok(());
+        }
         if self.context.store.bundle(bundle.digest).await?.is_none() {
             self.context
                 .store
                 .put_bundle(bundle.digest, bundle.bytes.clone())
                 .await?;
         }
+        self.kept
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(bundle.digest);
         Ok(())
     }
 

@@ -4,6 +4,7 @@
 mod alerts;
 mod contained;
 mod halt;
+mod looking;
 mod playbooks;
 mod routes;
 mod runs;

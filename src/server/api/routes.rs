@@ -5,7 +5,7 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::routing::{get, post};
 
-use super::{alerts, contained, halt, playbooks, runs, start, status, tokens, undo};
+use super::{alerts, contained, halt, looking, playbooks, runs, start, status, tokens, undo};
 use crate::server::auth::Who;
 use crate::server::error::ApiError;
 use crate::server::services::Shared;
@@ -21,6 +21,8 @@ pub(in crate::server) fn routes() -> Router<Shared> {
         .route("/runs/{id}/undo", post(undo::run))
         .route("/effects/{id}/undo", post(undo::effect))
         .route("/act", post(start::act))
+        .route("/normalise", post(looking::normalise))
+        .route("/match", post(looking::matches))
         .route("/contained", get(contained::list))
         .route("/release", post(contained::release))
         .route("/halt", get(halt::show).post(halt::halt))

@@ -337,3 +337,30 @@ async fn playbooks_and_status_say_what_this_server_runs() {
         (&json!("1.2.3"), &json!(1))
     );
 }
+
+#[tokio::test]
+async fn looking_says_what_a_body_would_be_and_keeps_nothing() {
+    let house = House::open().await;
+    let body = json!({ "uid": "f-9", "title": "Ransomware", "severity": "High" }).to_string();
+    let asked = json!({ "source": "siem", "body": body });
+    let found = house.post("/api/normalise", asked.clone()).await;
+    assert_eq!(found.status, 200, "{}", found.text);
+    assert_eq!(found.body["findings"][0]["uid"], "f-9");
+    let met = house.post("/api/match", asked).await;
+    assert_eq!(
+        met.body["findings"][0]["triggers"][0]["matched"], true,
+        "{}",
+        met.text
+    );
+    let unreadable = house
+        .post("/api/match", json!({ "source": "siem", "body": "{" }))
+        .await;
+    assert_eq!(unreadable.status, 400);
+    assert!(unreadable.text.contains("unreadable"), "{}", unreadable.text);
+    let nobody = house
+        .post("/api/normalise", json!({ "source": "nobody", "body": "{}" }))
+        .await;
+    assert_eq!(nobody.status, 404);
+    assert_eq!(house.get("/api/alerts").await.body["alerts"], json!([]));
+    assert_eq!(house.get("/api/runs").await.body["runs"], json!([]));
+}

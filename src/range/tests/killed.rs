@@ -83,11 +83,7 @@ struct Running {
 impl Running {
     fn spawn(ledger: &Path) -> Running {
         let mut process = Command::new(std::env::current_exe().unwrap())
-            .args([
-                "--exact",
-                "range::tests::killed::child",
-                "--nocapture",
-            ])
+            .args(["--exact", "range::tests::killed::child", "--nocapture"])
             .env(LEDGER, ledger)
             .stdout(Stdio::piped())
             .spawn()

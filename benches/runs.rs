@@ -103,7 +103,14 @@ impl Vendors for Instantly {
         }
     }
 
-    async fn read(&self, _: &Loaded, _: &Binding, _: &str, target: &Target) -> Looked<Reading> {
+    async fn read(
+        &self,
+        _: &Loaded,
+        _: &Binding,
+        _: &str,
+        target: &Target,
+        _: &Map<String, Value>,
+    ) -> Looked<Reading> {
         let on = self
             .states
             .lock()

@@ -10,5 +10,5 @@ mod target;
 pub use hold::{Hold, Holder};
 pub use name::{ActionName, NotAnActionName};
 pub use outcome::{Done, Fault, Outcome, Request, Retry, Verification};
-pub use spec::{ActionSpec, Class, ReadBack, Standing, Undo, UndoSpec};
+pub use spec::{ActionSpec, Class, ReadBack, Standing, Undo, UndoSpec, facet_arguments};
 pub use target::{Reading, Target};

@@ -130,7 +130,32 @@ pub struct ActionSpec {
     pub d3fend: Option<String>,
 }
 
+/// The arguments that a facet names in braces: `group` in `member:{group}`.
+pub fn facet_arguments(facet: &str) -> impl Iterator<Item = &str> {
+    facet
+        .split('{')
+        .skip(1)
+        .filter_map(|rest| rest.split_once('}').map(|(name, _)| name))
+}
+
 impl ActionSpec {
+    /// What of the target it holds when it is called with these arguments: `member:{group}` becomes
+    /// `member:admins`. `None` when it holds nothing, or when an argument that the facet names is not there or is
+    /// no text or number.
+    pub fn facet_with(&self, args: &serde_json::Map<String, Value>) -> Option<String> {
+        let mut facet = self.facet.clone()?;
+        let names: Vec<String> = facet_arguments(&facet).map(str::to_owned).collect();
+        for name in names {
+            let value = match args.get(&name)? {
+                Value::String(text) if !text.trim().is_empty() => text.trim().to_owned(),
+                Value::Number(number) => number.to_string(),
+                _ => return None,
+            };
+            facet = facet.replace(&format!("{{{name}}}"), &value);
+        }
+        Some(facet)
+    }
+
     /// True when it changes the world.
     pub fn changes(&self) -> bool {
         self.class != Class::Read
@@ -141,6 +166,46 @@ impl ActionSpec {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn a_facet_takes_the_arguments_it_names() {
+        let spec = |facet: &str| ActionSpec {
+            name: "okta::add_member".parse().unwrap(),
+            title: "Add".into(),
+            class: Class::Set,
+            provides: None,
+            targets: vec![EntityType::User],
+            args: BTreeMap::from([("group".to_owned(), true)]),
+            facet: Some(facet.to_owned()),
+            resolve: None,
+            capture: None,
+            verify: None,
+            undo: None,
+            permission: String::new(),
+            propagation_ms: 0,
+            in_flight_ms: 0,
+            d3fend: None,
+        };
+        let with = |facet: &str, args: Value| spec(facet).facet_with(args.as_object().unwrap());
+        assert_eq!(with("login", json!({})), Some("login".into()));
+        assert_eq!(
+            with("member:{group}", json!({"group": "admins"})),
+            Some("member:admins".into())
+        );
+        assert_eq!(
+            with("member:{group}", json!({"group": 7})),
+            Some("member:7".into())
+        );
+        for wrong in [
+            json!({}),
+            json!({"group": ""}),
+            json!({"group": null}),
+            json!({"group": ["a"]}),
+        ] {
+            assert_eq!(with("member:{group}", wrong.clone()), None, "{wrong}");
+        }
+        assert_eq!(facet_arguments("{a}:{b}").collect::<Vec<_>>(), ["a", "b"]);
+    }
 
     #[test]
     fn a_reading_is_judged_by_the_manifests_words() {

@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use super::manifest::FunctionUse;
 use super::page::{Page, Placed, Table, listed};
-use crate::action::{ActionName, ActionSpec, Class, ReadBack, UndoSpec};
+use crate::action::{ActionName, ActionSpec, Class, ReadBack, UndoSpec, facet_arguments};
 use crate::diagnostic::nearest;
 use crate::finding::EntityType;
 
@@ -59,6 +59,9 @@ pub(super) fn is_capability(namespace: &str) -> bool {
     CAPABILITIES.contains(&namespace)
 }
 
+/// A function that reads takes the target, and where it needs them the arguments of the effect it reads for.
+const READ_ARITIES: &[usize] = &[1, 2];
+
 /// One table, and where its parts stand.
 pub(super) struct ActionTable {
     pub(super) spec: ActionSpec,
@@ -102,11 +105,11 @@ pub(super) fn read(
         .filter_map(|word| entity_type(page, &word))
         .collect();
     let permission = permission(page, &mut table);
-    let facet = table.text(page, "facet").map(|text| text.value);
+    let facet = table.text(page, "facet");
     let d3fend = table.text(page, "d3fend").map(|text| text.value);
     let mut functions = vec![FunctionUse {
         name: verb.to_owned(),
-        arity: 2,
+        arities: &[2],
         purpose: "does the action: it takes the target and the arguments",
         span: span.clone(),
     }];
@@ -123,19 +126,26 @@ pub(super) fn read(
     let args = table
         .table(page, "args")
         .map_or_else(BTreeMap::new, |inner| read_args(page, inner));
+    if let Some(facet) = &facet {
+        facet_names(page, facet, &args);
+    }
     let propagation_ms = table.duration(page, "propagation", PROPAGATION_MS);
     let in_flight_ms = table.duration(page, "in_flight", IN_FLIGHT_MS);
     let not_applied = table.statuses(page, "not_applied");
     table.finish(page);
 
-    for (named, purpose) in [
-        (&resolve, "finds the vendor's id: it takes the entity"),
-        (&capture, "reads the state before: it takes the target"),
+    for (named, arities, purpose) in [
+        (&resolve, &[1][..], "finds the vendor's id: it takes the entity"),
+        (
+            &capture,
+            READ_ARITIES,
+            "reads the state before: it takes the target, and perhaps the arguments",
+        ),
     ] {
         if let Some(function) = named {
             functions.push(FunctionUse {
                 name: function.value.clone(),
-                arity: 1,
+                arities,
                 purpose,
                 span: function.span.clone(),
             });
@@ -149,7 +159,7 @@ pub(super) fn read(
             provides,
             targets,
             args,
-            facet,
+            facet: facet.as_ref().map(|text| text.value.clone()),
             resolve: resolve.map(|text| text.value),
             capture: capture
                 .map(|text| text.value)
@@ -168,6 +178,21 @@ pub(super) fn read(
         undo_span,
         provides_span,
     })
+}
+
+/// `member:{group}`: whatever stands in braces is an argument that has to be given, or two different things would
+/// be one hold.
+fn facet_names(page: &mut Page<'_>, facet: &Placed<String>, args: &BTreeMap<String, bool>) {
+    for name in facet_arguments(&facet.value) {
+        if args.get(name) != Some(&true) {
+            page.mistake(
+                "C035",
+                facet.span.clone(),
+                format!("the facet names `{{{name}}}`, which is no required argument"),
+                format!("add `{name} = \"required\"` to the action's `args`, or take it out of the facet"),
+            );
+        }
+    }
 }
 
 fn class_of(page: &mut Page<'_>, word: &Placed<String>) -> Option<Class> {
@@ -280,8 +305,8 @@ fn read_back(
     let read = read?;
     functions.push(FunctionUse {
         name: read.value.clone(),
-        arity: 1,
-        purpose: "reads the target's state: it takes the target",
+        arities: READ_ARITIES,
+        purpose: "reads the target's state: it takes the target, and perhaps the arguments",
         span: read.span,
     });
     Some(ReadBack {

@@ -1,7 +1,7 @@
 //! All connectors there are: those inside the binary, and an operator's own, which take the place of one of the
 //! same name. A connector loads only when its manifest and its scripts agree; the folder is the registry.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
@@ -39,6 +39,8 @@ pub struct Connector {
     pub actions: Option<Program>,
     /// `source.rhai`, where it normalises alerts.
     pub source: Option<Program>,
+    /// Functions of `actions.rhai` that read and take the arguments beside the target.
+    pub(super) reads_with_args: BTreeSet<String>,
     /// Of manifest and scripts: what it does, without its tests and its README.
     pub digest: Digest,
 }
@@ -68,8 +70,12 @@ impl Connector {
             SOURCE,
             manifest.source.as_ref().is_some_and(|source| source.script),
         );
+        let mut reads_with_args = BTreeSet::new();
         if let Some(program) = &actions {
-            mistakes.extend(disagreements(&manifest, program, &path(MANIFEST), text));
+            match disagreements(&manifest, program, &path(MANIFEST), text) {
+                Ok(found) => reads_with_args = found,
+                Err(found) => mistakes.extend(found),
+            }
         }
         if let Some(program) = &source {
             mistakes.extend(cannot_normalise(program));
@@ -100,6 +106,7 @@ impl Connector {
             files: files.clone(),
             actions,
             source,
+            reads_with_args,
         })
     }
 }
@@ -235,28 +242,37 @@ fn arity(spec: &ActionSpec) -> std::ops::RangeInclusive<usize> {
     target + map..=target + 1
 }
 
-/// Where manifest and script disagree: a function that is missing or takes something else, and all that the
-/// script room finds wrong in the script itself.
-fn disagreements(manifest: &Manifest, program: &Program, file: &str, text: &str) -> Vec<Diagnostic> {
-    let facts = match script::check(program, vocabulary(), &[]) {
-        Ok(facts) => facts,
-        Err(found) => return found,
-    };
+/// Holds manifest and script against each other; answers the functions that read and take arguments.
+///
+/// # Errors
+/// A function that is missing or takes something else, and all that the script room finds wrong in the script
+/// itself.
+fn disagreements(
+    manifest: &Manifest,
+    program: &Program,
+    file: &str,
+    text: &str,
+) -> Result<BTreeSet<String>, Vec<Diagnostic>> {
+    let facts = script::check(program, vocabulary(), &[])?;
+    let mut reads_with_args = BTreeSet::new();
     let mut mistakes = Vec::new();
-    let mut named: Vec<(&str, usize)> = Vec::new();
+    let mut named: Vec<(&str, &[usize])> = Vec::new();
     for needed in &manifest.functions {
         // Many actions share a function; one that is missing is said once.
-        if named.contains(&(needed.name.as_str(), needed.arity)) {
+        if named.contains(&(needed.name.as_str(), needed.arities)) {
             continue;
         }
-        named.push((&needed.name, needed.arity));
+        named.push((&needed.name, needed.arities));
         let arities: Vec<usize> = facts
             .functions
             .iter()
             .filter(|(name, _)| *name == needed.name)
             .map(|(_, n)| *n)
             .collect();
-        if arities.contains(&needed.arity) {
+        if arities.iter().any(|n| needed.arities.contains(n)) {
+            if needed.arities.contains(&1) && arities.contains(&2) {
+                reads_with_args.insert(needed.name.clone());
+            }
             continue;
         }
         let (message, help) = if arities.is_empty() {
@@ -268,7 +284,13 @@ fn disagreements(manifest: &Manifest, program: &Program, file: &str, text: &str)
             (
                 format!(
                     "`{}` in `{ACTIONS}` does not take {} arguments",
-                    needed.name, needed.arity
+                    needed.name,
+                    needed
+                        .arities
+                        .iter()
+                        .map(usize::to_string)
+                        .collect::<Vec<_>>()
+                        .join(" or ")
                 ),
                 format!("it {}", needed.purpose),
             )
@@ -282,7 +304,11 @@ fn disagreements(manifest: &Manifest, program: &Program, file: &str, text: &str)
             help,
         ));
     }
-    mistakes
+    if mistakes.is_empty() {
+        Ok(reads_with_args)
+    } else {
+        Err(mistakes)
+    }
 }
 
 /// What keeps a sender's script from being called: it asks nobody, and has `normalise(raw, headers)`.

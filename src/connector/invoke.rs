@@ -106,12 +106,21 @@ impl Invoker {
         }
     }
 
-    /// Reads a target's state with one of the connector's functions, which may change nothing.
-    pub async fn read(&self, bound: &Bound, function: &str, target: &Target) -> Looked<Reading> {
+    /// Reads a target's state with one of the connector's functions, which may change nothing. `args` are those of
+    /// the effect it is read for; a function that takes the target alone is not given them.
+    pub async fn read(
+        &self,
+        bound: &Bound,
+        function: &str,
+        target: &Target,
+        args: &Map<String, Value>,
+    ) -> Looked<Reading> {
         let mut attempt = Attempt::new(self, bound, false);
-        let ended = self
-            .drive(&mut attempt, bound, function, vec![target_value(target)])
-            .await;
+        let mut arguments = vec![target_value(target)];
+        if bound.connector.reads_with_args.contains(function) {
+            arguments.push(Value::Object(args.clone()));
+        }
+        let ended = self.drive(&mut attempt, bound, function, arguments).await;
         let result = match ended {
             Ended::Returned(value) => reading(function, value),
             other => Err(failed(other)),

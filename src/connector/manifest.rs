@@ -51,8 +51,8 @@ impl Manifest {
 pub(super) struct FunctionUse {
     /// Its name in `actions.rhai`.
     pub(super) name: String,
-    /// How many arguments it is called with.
-    pub(super) arity: usize,
+    /// How many arguments it may take; which of them it does decides what it is given.
+    pub(super) arities: &'static [usize],
     /// What it is for, to say when it is missing.
     pub(super) purpose: &'static str,
     /// Where the manifest names it.

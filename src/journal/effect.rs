@@ -145,6 +145,13 @@ pub struct EffectState {
 }
 
 impl EffectState {
+    /// The arguments it is made with: those of the last intent, which for a restore come from the captured state.
+    pub fn args(&self) -> &serde_json::Map<String, Value> {
+        self.attempts
+            .last()
+            .map_or(&self.bound.args, |attempt| &attempt.intent.args)
+    }
+
     /// An effect that is bound and nothing else.
     pub fn new(bound: Bound) -> EffectState {
         EffectState {

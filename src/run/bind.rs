@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use super::context::Context;
 use super::vendors::Binding;
-use crate::action::{ActionName, Fault};
+use crate::action::{ActionName, Fault, facet_arguments};
 use crate::clock::duration_ms;
 use crate::diagnostic::nearest;
 use crate::finding::{Entity, Role};
@@ -63,8 +63,20 @@ fn bind_action(
         .vendors
         .bind(loaded, &wanted.action, wanted.entity.as_ref())?;
     let mut events = Vec::new();
-    for Binding { instance, spec } in bindings {
+    for Binding { instance, mut spec } in bindings {
         check_args(&wanted, &spec)?;
+        if spec.facet.is_some() {
+            let facet = spec.facet_with(&wanted.args);
+            spec.facet = Some(facet.ok_or_else(|| {
+                let named: Vec<&str> = spec
+                    .facet
+                    .iter()
+                    .flat_map(|facet| facet_arguments(facet))
+                    .collect();
+                let message = format!("{} needs a text as `{}`", wanted.action, named.join("` and `"));
+                Fault::new("bad-argument", message)
+            })?);
+        }
         events.push(Event::EffectBound(Box::new(Bound {
             effect: effect_id(run, step, &instance),
             step: step.clone(),
@@ -254,6 +266,9 @@ async fn bind_undo(
         Ok(binding) => binding,
         Err(fault) => return Ok(Err(fault)),
     };
+    // The same facet as was held: the manifest's may name arguments, and those are known only there.
+    let mut undoing = binding.spec;
+    undoing.facet = spec.facet.clone();
     let id = effect_id(run, step, &effect.bound.instance);
     let reverts = Reverts {
         run: of_run,
@@ -264,7 +279,7 @@ async fn bind_undo(
         Event::EffectBound(Box::new(Bound {
             effect: id,
             step: step.clone(),
-            spec: binding.spec,
+            spec: undoing,
             instance: binding.instance,
             entity: effect.bound.entity.clone(),
             args: Map::new(),

@@ -93,9 +93,10 @@ impl Vendors for Connected {
         binding: &Binding,
         function: &str,
         target: &Target,
+        args: &Map<String, Value>,
     ) -> Looked<Reading> {
         match self.bound(loaded, binding) {
-            Ok(bound) => self.invoker.read(&bound, function, target).await,
+            Ok(bound) => self.invoker.read(&bound, function, target, args).await,
             Err(fault) => nothing(fault),
         }
     }

@@ -190,7 +190,7 @@ async fn probe(context: &Context, loaded: &Loaded, effect: &EffectState) -> Perf
     };
     let Looked { result, requests } = context
         .vendors
-        .read(loaded, &binding(effect), &verify.read, target)
+        .read(loaded, &binding(effect), &verify.read, target, effect.args())
         .await;
     let reading = match result {
         Ok(reading) => reading,
@@ -252,7 +252,7 @@ async fn verify(context: &Context, loaded: &Loaded, effect: &EffectState) -> Per
     };
     let Looked { result, requests } = context
         .vendors
-        .read(loaded, &binding(effect), &read_back.read, target)
+        .read(loaded, &binding(effect), &read_back.read, target, effect.args())
         .await;
     let reading = result.ok();
     let standing = reading.as_ref().map(|reading| effect.judge(reading));

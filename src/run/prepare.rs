@@ -139,7 +139,7 @@ impl Preparing<'_> {
     }
 
     /// Reads the state before. `Err` holds what to record instead.
-    async fn capture(&self, target: &Target) -> Result<Captured, Performed> {
+    async fn capture(&self, target: &Target, args: &Map<String, Value>) -> Result<Captured, Performed> {
         let spec = &self.effect.bound.spec;
         let id = self.effect.bound.effect;
         let function = spec
@@ -160,7 +160,7 @@ impl Preparing<'_> {
         let Looked { result, requests } = self
             .context
             .vendors
-            .read(self.loaded, &self.binding(), function, target)
+            .read(self.loaded, &self.binding(), function, target, args)
             .await;
         match result {
             Ok(reading) => {
@@ -223,7 +223,7 @@ impl Preparing<'_> {
             reading,
             standing,
             mut events,
-        } = match self.capture(target).await {
+        } = match self.capture(target, &self.effect.bound.args).await {
             Ok(captured) => captured,
             Err(instead) => return Ok(instead),
         };
@@ -417,7 +417,7 @@ impl Preparing<'_> {
             reading,
             standing,
             mut events,
-        } = match self.capture(target).await {
+        } = match self.capture(target, &undo.args).await {
             Ok(captured) => captured,
             Err(instead) => return Ok(instead),
         };

@@ -23,6 +23,7 @@ pub fn answer(state: &RunState, step: &Step) -> Option<Answered> {
     Some(match (effects.as_slice(), faults.as_slice()) {
         ([effect], []) => Answered::Value(value(effect)),
         ([_], [fault]) => Answered::Fault(fault.clone()),
+        (all, []) if all.iter().all(|effect| !effect.bound.spec.changes()) => Answered::Value(seen_by(all)),
         (all, []) => {
             let worst = all
                 .iter()
@@ -47,6 +48,23 @@ pub fn answer(state: &RunState, step: &Step) -> Option<Answered> {
             Answered::Fault(fault)
         }
     })
+}
+
+/// What several systems answer to one look: their lists in one, or else what each said, with its name.
+fn seen_by(effects: &[&EffectState]) -> Value {
+    let values: Vec<Value> = effects.iter().map(|effect| value(effect)).collect();
+    if values.iter().all(Value::is_array) {
+        let joined = values.into_iter().filter_map(|value| match value {
+            Value::Array(items) => Some(items),
+            _ => None,
+        });
+        return Value::Array(joined.flatten().collect());
+    }
+    let named = effects
+        .iter()
+        .zip(values)
+        .map(|(effect, value)| json!({ "instance": effect.bound.instance, "value": value }));
+    json!({ "effects": named.collect::<Vec<_>>() })
 }
 
 fn is_far_enough(effect: &EffectState) -> bool {

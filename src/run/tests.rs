@@ -195,7 +195,14 @@ impl Vendors for Vendor {
         }
     }
 
-    async fn read(&self, _: &Loaded, _: &Binding, _: &str, target: &Target) -> Looked<Reading> {
+    async fn read(
+        &self,
+        _: &Loaded,
+        _: &Binding,
+        _: &str,
+        target: &Target,
+        _: &Map<String, Value>,
+    ) -> Looked<Reading> {
         let reading = Reading {
             state: self.shown(&target.name),
             fields: json!({}),

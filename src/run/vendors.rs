@@ -34,13 +34,14 @@ pub trait Vendors: Send + Sync {
     /// Finds exactly one target for an entity.
     async fn resolve(&self, loaded: &Loaded, binding: &Binding, entity: &Entity) -> Looked<Target>;
 
-    /// Reads a target's state with a function of the connector. Changes nothing.
+    /// Reads a target's state with a function of the connector, for an effect with these arguments. Changes nothing.
     async fn read(
         &self,
         loaded: &Loaded,
         binding: &Binding,
         function: &str,
         target: &Target,
+        args: &Map<String, Value>,
     ) -> Looked<Reading>;
 
     /// Does it, with at most one request that changes anything. `key` is the same for every attempt.

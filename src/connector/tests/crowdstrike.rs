@@ -229,7 +229,7 @@ async fn each_state_of_a_host_is_read_and_judged() {
         let (invoker, bound) = contain(&vendor);
         let verify = bound.spec.verify.clone().unwrap();
         let reading = invoker
-            .read(&bound, &verify.read, &target())
+            .read(&bound, &verify.read, &target(), &Map::new())
             .await
             .result
             .unwrap();
@@ -255,7 +255,7 @@ async fn a_vendor_that_wants_a_pause_gets_it_from_everyone() {
         "rate-limited",
         Retry::AfterMs(9_000),
     );
-    let looked = invoker.read(&bound, "host_state", &target()).await;
+    let looked = invoker.read(&bound, "host_state", &target(), &Map::new()).await;
     assert_eq!(looked.result.unwrap_err().1, Retry::AfterMs(9_000));
     assert_eq!(vendor.asked().len(), 1);
 }
@@ -284,7 +284,7 @@ async fn a_look_whose_answer_is_lost_is_tried_again() {
         let vendor = vendor().await;
         vendor.on(DETAILS, reply);
         let (invoker, bound) = contain(&vendor);
-        let looked = invoker.read(&bound, "host_state", &target()).await;
+        let looked = invoker.read(&bound, "host_state", &target(), &Map::new()).await;
         assert_eq!(looked.result.unwrap_err().1, Retry::Backoff);
     }
 }
@@ -367,7 +367,8 @@ async fn one_token_serves_all_who_ask_at_once() {
     vendor.on(DETAILS, resources(json!([device(AID, "normal")])));
     let (invoker, bound) = contain(&vendor);
     let target = target();
-    let look = || invoker.read(&bound, "host_state", &target);
+    let none = Map::new();
+    let look = || invoker.read(&bound, "host_state", &target, &none);
     let (one, two, three) = tokio::join!(look(), look(), look());
     assert!([one, two, three].iter().all(|looked| looked.result.is_ok()));
     assert_eq!(vendor.tokens(), 1);
@@ -433,7 +434,7 @@ async fn an_answer_without_end_is_not_read_to_its_end() {
     vendor.on(DETAILS, long());
     let (invoker, bound) = contain(&vendor);
     let (fault, retry) = invoker
-        .read(&bound, "host_state", &target())
+        .read(&bound, "host_state", &target(), &Map::new())
         .await
         .result
         .unwrap_err();

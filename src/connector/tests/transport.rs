@@ -290,10 +290,33 @@ async fn a_reading_without_a_state_is_none() {
     }
     for _ in 0..4 {
         let (fault, retry) = invoker
-            .read(&bound, "user_state", &target)
+            .read(&bound, "user_state", &target, &Map::new())
             .await
             .result
             .unwrap_err();
         assert_eq!((fault.code.as_str(), retry), ("connector-script", Retry::Never));
+    }
+}
+
+#[tokio::test]
+async fn a_reading_that_takes_arguments_is_given_those_of_its_effect() {
+    let vendor = Vendor::start().await;
+    let user = Entity::new(EntityType::User, Role::Affected, "ann").unwrap();
+    let bound = bound("identity::grant", &vendor.base, Some(&user));
+    vendor.on(
+        "GET /users",
+        Reply::Json(200, json!([{ "id": "u1", "name": "ann" }])),
+    );
+    let invoker = invoker();
+    let target = invoker.resolve(&bound, &user).await.result.unwrap();
+    for (group, state) in [("admins", "member"), ("ops", "outside")] {
+        vendor.on("GET /users/u1/groups", Reply::Json(200, json!(["admins"])));
+        let args = json!({ "group": group }).as_object().unwrap().clone();
+        let looked = invoker.read(&bound, "membership", &target, &args).await;
+        let reading = looked.result.unwrap();
+        assert_eq!(
+            (reading.state.as_str(), &reading.fields),
+            (state, &json!({ "group": group }))
+        );
     }
 }

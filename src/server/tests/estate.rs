@@ -98,7 +98,14 @@ impl Vendors for Estate {
         }
     }
 
-    async fn read(&self, _: &Loaded, _: &Binding, _: &str, target: &Target) -> Looked<Reading> {
+    async fn read(
+        &self,
+        _: &Loaded,
+        _: &Binding,
+        _: &str,
+        target: &Target,
+        _: &Map<String, Value>,
+    ) -> Looked<Reading> {
         let reading = Reading {
             state: self.state(&target.id),
             fields: Value::Null,

@@ -10,6 +10,7 @@ use toml::de::DeTable;
 use crate::diagnostic::Diagnostic;
 use crate::guardrail::Policy;
 
+mod identity;
 mod instance;
 mod mask;
 mod page;
@@ -24,6 +25,7 @@ mod tests;
 pub use resolve::Resolved;
 pub use secret_ref::{Machine, SecretRef, Secrets};
 
+use identity::IdentityDraft;
 use instance::InstanceDraft;
 use page::{Page, Placed, Table};
 use source::SourceDraft;
@@ -88,6 +90,7 @@ pub struct Config {
     sources: Vec<SourceDraft>,
     instances: Vec<InstanceDraft>,
     bind: Vec<(Placed<String>, Placed<String>)>,
+    identities: Vec<IdentityDraft>,
     file: String,
     text: String,
 }
@@ -105,6 +108,7 @@ impl Config {
             sources: Vec::new(),
             instances: Vec::new(),
             bind: Vec::new(),
+            identities: Vec::new(),
             file: "cordon.toml".to_owned(),
             text: String::new(),
         }

@@ -226,6 +226,22 @@ impl<'t, 'i> Table<'t, 'i> {
             .collect()
     }
 
+    /// All members that nobody took yet, each of which has to be a text.
+    pub(super) fn other_texts(self, page: &mut Page<'_>) -> Vec<(Placed<String>, Placed<String>)> {
+        self.table
+            .iter()
+            .filter(|(name, _)| !self.asked.contains(&name.get_ref().as_ref()))
+            .filter_map(|(name, value)| {
+                let text = as_text(page, name.get_ref(), value.get_ref(), value.span())?;
+                let name = Placed {
+                    value: name.get_ref().to_string(),
+                    span: name.span(),
+                };
+                Some((name, text))
+            })
+            .collect()
+    }
+
     fn path_of(&self, key: &str) -> String {
         if self.path.is_empty() {
             key.to_owned()

@@ -4,16 +4,13 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use super::page::{Page, Placed, Table};
-use super::{Config, NotAStore, StoreUrl, instance, source};
+use super::{Config, NotAStore, StoreUrl, identity, instance, source};
 use crate::diagnostic::nearest;
 use crate::finding::EntityType;
 use crate::guardrail::{Policy, Protected};
 
 /// Tables of the design that nothing reads yet: an option that is not implemented is never ignored.
-const NOT_YET: [(&str, &str); 2] = [
-    ("identities", "one principal under several vendor ids"),
-    ("notify", "who is told of what"),
-];
+const NOT_YET: [(&str, &str); 1] = [("notify", "who is told of what")];
 
 pub(super) fn config(page: &mut Page<'_>, mut root: Table<'_, '_>, dir: &Path) -> Config {
     let mut config = Config {
@@ -82,6 +79,11 @@ pub(super) fn config(page: &mut Page<'_>, mut root: Table<'_, '_>, dir: &Path) -
     }
     if let Some(bind) = root.table(page, "bind") {
         config.bind = bind.every_text(page);
+    }
+    for (name, table) in root.tables(page, "identities") {
+        if let Some(draft) = identity::read(page, name, table) {
+            config.identities.push(draft);
+        }
     }
     if let Some(table) = root.table(page, "policy") {
         config.policy = policy(page, table);

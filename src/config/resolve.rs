@@ -1,15 +1,16 @@
 //! The second step: the configuration held against the connectors there are, with its secrets read. What comes
 //! out is what intake and engine work with.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use super::page::{Placed, listed};
 use super::secret_ref::{SecretRef, Secrets};
-use super::{Config, InstanceDraft, SourceDraft, in_order};
+use super::{Config, IdentityDraft, InstanceDraft, SourceDraft, in_order};
 use crate::action::ActionName;
-use crate::connector::{AuthSpec, Catalog, Connector, Instance, Instances};
+use crate::connector::{AuthSpec, Catalog, Connector, Identity, Instance, Instances};
 use crate::diagnostic::{Diagnostic, nearest};
+use crate::finding::EntityType;
 use crate::intake::{Normaliser, Profile, Profiles};
 use crate::secret::Secret;
 
@@ -46,10 +47,15 @@ impl Config {
             .filter_map(|draft| work.instance(draft))
             .collect();
         let bind = work.bind();
+        let identities = work.identities();
         if work.mistakes.is_empty() {
             Ok(Resolved {
                 profiles,
-                instances: Instances { all, bind },
+                instances: Instances {
+                    all,
+                    bind,
+                    identities,
+                },
             })
         } else {
             Err(in_order(work.mistakes))
@@ -275,6 +281,47 @@ impl Work<'_> {
             bind.insert(what.value.clone(), instance.value.clone());
         }
         bind
+    }
+
+    /// Each id belongs to a system that is configured here, and no name or id is two principals'.
+    fn identities(&mut self) -> Vec<Identity> {
+        let config = self.config;
+        let systems: BTreeSet<&str> = config
+            .instances
+            .iter()
+            .flat_map(|one| [one.name.value.as_str(), one.connector.value.as_str()])
+            .collect();
+        let mut seen: BTreeMap<(EntityType, String, String), &str> = BTreeMap::new();
+        for draft in &config.identities {
+            let mut claims: Vec<(&str, &Placed<String>)> = vec![("", &draft.name)];
+            claims.extend(draft.aliases.iter().map(|alias| ("", alias)));
+            for (system, id) in &draft.ids {
+                if !systems.contains(system.value.as_str()) {
+                    let help = match nearest(&system.value, systems.iter().copied()) {
+                        Some(near) => format!("did you mean `{near}`?"),
+                        None => format!("add `[connectors.{}]`", system.value),
+                    };
+                    let message = format!("no connector instance has the name `{}`", system.value);
+                    self.mistake("K040", &system.span, message, help);
+                }
+                claims.push((&system.value, id));
+            }
+            for (system, what) in claims {
+                let text = if system.is_empty() {
+                    what.value.trim().to_lowercase()
+                } else {
+                    what.value.trim().to_owned()
+                };
+                let known = seen.insert((draft.kind, system.to_owned(), text), &draft.name.value);
+                if let Some(other) = known.filter(|other| *other != draft.name.value) {
+                    let message = format!("`{}` is already `{other}`", what.value);
+                    let help =
+                        "a name or id that is two principals' would act on the wrong one: keep them apart";
+                    self.mistake("K041", &what.span, message, help);
+                }
+            }
+        }
+        config.identities.iter().map(IdentityDraft::identity).collect()
     }
 
     fn is_bindable(&self, text: &str) -> bool {

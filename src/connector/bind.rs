@@ -9,6 +9,7 @@ use url::Url;
 
 use super::action_table::is_capability;
 use super::catalog::{Catalog, Connector};
+use super::identity::Identity;
 use crate::action::{ActionName, ActionSpec, Fault};
 use crate::finding::{Entity, EntityType};
 use crate::secret::Secret;
@@ -90,6 +91,8 @@ pub struct Instances {
     pub all: Vec<Instance>,
     /// `[bind]`: a capability (`endpoint::isolate`) or a group (`endpoint`) to the name of an instance.
     pub bind: BTreeMap<String, String>,
+    /// `[identities]`: who is who.
+    pub identities: Vec<Identity>,
 }
 
 impl Instances {

@@ -82,6 +82,7 @@ fn goes_to(
     let instances = Instances {
         all,
         bind: bind_table,
+        identities: Vec::new(),
     };
     match bind(&catalog(), &instances, &action.parse().unwrap(), entity, choice) {
         Ok(bound) => bound
@@ -272,6 +273,7 @@ fn an_instance_may_say_other_times_than_the_manifest() {
     let instances = Instances {
         all: vec![one],
         bind: BTreeMap::new(),
+        identities: Vec::new(),
     };
     let action = "endpoint::isolate".parse().unwrap();
     let bound = bind(&catalog(), &instances, &action, Some(&host("x")), None).unwrap();

@@ -7,6 +7,11 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+/// The attribute that names the principal an entity was found to be, from the operator's `[identities]`.
+pub const IDENTITY: &str = "identity";
+/// The attribute that lists the principal's other names.
+pub const ALIASES: &str = "identity_aliases";
+
 /// What kind of thing an entity is. Non-human identities come first because they are why we are here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -139,6 +144,14 @@ pub struct Entity {
 }
 
 impl Entity {
+    /// The names of the principal it was found to be, where it was: its own and its aliases.
+    pub fn known_as(&self) -> impl Iterator<Item = &str> {
+        let name = self.attributes.get(IDENTITY).and_then(Value::as_str);
+        let aliases = self.attributes.get(ALIASES).and_then(Value::as_array);
+        name.into_iter()
+            .chain(aliases.into_iter().flatten().filter_map(Value::as_str))
+    }
+
     /// An entity, or `None` when the name is a placeholder or does not parse as its type: such a value must
     /// never become a target.
     pub fn new(kind: EntityType, role: Role, name: &str) -> Option<Entity> {

@@ -6,6 +6,6 @@ mod entity;
 mod finding;
 mod severity;
 
-pub use entity::{Entity, EntityType, Role, is_placeholder};
+pub use entity::{ALIASES, Entity, EntityType, IDENTITY, Role, is_placeholder};
 pub use finding::{Activity, Attack, Finding, Rule};
 pub use severity::SeverityId;

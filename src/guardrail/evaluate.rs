@@ -62,6 +62,7 @@ fn protected(weighing: &Weighing<'_>) -> Vec<Reason> {
     if let Some(entity) = weighing.entity {
         names.extend([entity.name.as_str(), entity.uid.as_str()]);
         names.extend(entity.ids.values().map(String::as_str));
+        names.extend(entity.known_as());
     }
     weighing
         .policy
@@ -174,6 +175,34 @@ mod tests {
             weigh(Some(&host("dc-01")), Ok(None), true, Class::Set).decision,
             Decision::Allow
         );
+    }
+
+    #[test]
+    fn a_protected_name_protects_under_every_alias() {
+        let policy = Policy {
+            protected: vec![Protected::new(None, "svc-idp", "runs the identity provider").unwrap()],
+        };
+        let decision = |name: &str| {
+            let mut entity = Entity::new(EntityType::Host, Role::Affected, "00u1").unwrap();
+            entity
+                .attributes
+                .insert(crate::finding::IDENTITY.into(), name.into());
+            entity.attributes.insert(
+                crate::finding::ALIASES.into(),
+                serde_json::json!(["idp@corp.example"]),
+            );
+            evaluate(&Weighing {
+                policy: &policy,
+                halt: Ok(None),
+                action: &contain(),
+                target: Some(&host("web-07")),
+                entity: Some(&entity),
+                restores: false,
+            })
+            .decision
+        };
+        assert_eq!(decision("svc-idp"), Decision::Deny);
+        assert_eq!(decision("svc-other"), Decision::Allow);
     }
 
     #[test]

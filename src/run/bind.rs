@@ -58,7 +58,11 @@ fn bind_action(
     step: &StepId,
     asked: &Step,
 ) -> Result<Vec<Event>, Fault> {
-    let wanted = wanted(asked)?;
+    let mut wanted = wanted(asked)?;
+    wanted.entity = wanted
+        .entity
+        .map(|entity| context.vendors.identify(entity))
+        .transpose()?;
     let bindings = context
         .vendors
         .bind(loaded, &wanted.action, wanted.entity.as_ref())?;

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::vendors::{Binding, Vendors};
 use crate::action::{ActionName, Fault, Outcome, Reading, Retry, Target};
-use crate::connector::{Acted, Bound, Instances, Invoker, Looked, bind, bind_at};
+use crate::connector::{Acted, Bound, Instances, Invoker, Looked, bind, bind_at, identify};
 use crate::finding::Entity;
 use crate::playbook::Loaded;
 
@@ -56,6 +56,10 @@ fn nothing<T>(fault: Fault) -> Looked<T> {
 
 #[async_trait]
 impl Vendors for Connected {
+    fn identify(&self, entity: Entity) -> Result<Entity, Fault> {
+        identify(&self.instances.identities, entity)
+    }
+
     fn bind(
         &self,
         loaded: &Loaded,

@@ -20,6 +20,11 @@ pub struct Binding {
 /// The systems a run acts on.
 #[async_trait]
 pub trait Vendors: Send + Sync {
+    /// The entity with the ids that the systems here know it by. Two answers are a fault.
+    fn identify(&self, entity: Entity) -> Result<Entity, Fault> {
+        Ok(entity)
+    }
+
     /// The instances that do `action` for this entity, each once. None, or no telling which, is a fault.
     fn bind(
         &self,

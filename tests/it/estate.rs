@@ -83,6 +83,7 @@ pub fn instances(range: &RunningRange) -> Instances {
             },
         }],
         bind: BTreeMap::new(),
+        identities: Vec::new(),
     }
 }
 

@@ -192,6 +192,7 @@ pub(super) fn bound(action: &str, base: &Url, entity: Option<&Entity>) -> Bound 
     let instances = Instances {
         all: vec![instance("crowdstrike", base), instance("probe", base)],
         bind: BTreeMap::new(),
+        identities: Vec::new(),
     };
     bind(catalog(), &instances, &action, entity, None)
         .unwrap()

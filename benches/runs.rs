@@ -72,6 +72,7 @@ fn spec(checked: bool) -> ActionSpec {
         permission: String::new(),
         propagation_ms: 10_000,
         in_flight_ms: 10_000,
+        unseen: None,
         d3fend: None,
     }
 }

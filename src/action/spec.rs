@@ -116,6 +116,9 @@ pub struct ActionSpec {
     /// How its effect is seen.
     #[serde(default)]
     pub verify: Option<ReadBack>,
+    /// Why its effect cannot be seen afterwards, where the manifest says so: reading back is then not missed.
+    #[serde(default)]
+    pub unseen: Option<String>,
     /// How it is undone; `None` for what cannot be undone.
     #[serde(default)]
     pub undo: Option<UndoSpec>,

@@ -115,9 +115,10 @@ pub(super) fn read(
     }];
     let resolve = table.text(page, "resolve");
     let capture = table.text(page, "capture");
-    let verify = table
-        .table(page, "verify")
-        .and_then(|inner| read_back(page, inner, &mut functions));
+    let (verify, unseen) = match table.table(page, "verify") {
+        Some(inner) => seen(page, inner, &mut functions),
+        None => (None, None),
+    };
     let (undo, undo_span) = match table.table(page, "undo") {
         Some(inner) => read_undo(page, namespace, inner),
         None => (None, span.clone()),
@@ -165,6 +166,7 @@ pub(super) fn read(
                 .map(|text| text.value)
                 .or_else(|| verify.as_ref().map(|verify| verify.read.clone())),
             verify,
+            unseen,
             undo,
             permission: permission?,
             propagation_ms,
@@ -277,6 +279,29 @@ fn permission(page: &mut Page<'_>, table: &mut Table<'_, '_>) -> Option<String> 
                 "add `permission = \"…\"` with the least the vendor has to grant, in the vendor's words",
             );
             None
+        }
+    }
+}
+
+/// How the effect is seen; or `none` and why it cannot be: one of the two.
+fn seen(
+    page: &mut Page<'_>,
+    mut table: Table<'_, '_>,
+    functions: &mut Vec<FunctionUse>,
+) -> (Option<ReadBack>, Option<String>) {
+    match table.text(page, "none") {
+        None => (read_back(page, table, functions), None),
+        Some(why) => {
+            if why.value.trim().is_empty() {
+                page.mistake(
+                    "C004",
+                    why.span,
+                    "`none` says nothing",
+                    "say why the effect cannot be read back, such as `none = \"the vendor lists no sessions\"`",
+                );
+            }
+            table.finish(page);
+            (None, Some(why.value))
         }
     }
 }

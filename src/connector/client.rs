@@ -112,6 +112,7 @@ impl Client {
             error: None,
             duration_ms: 0,
         };
+        let typed = outgoing.headers.contains_key(reqwest::header::CONTENT_TYPE);
         let started = Instant::now();
         let mut request = client
             .request(outgoing.method, outgoing.url)
@@ -119,6 +120,8 @@ impl Client {
             .timeout(Duration::from_millis(outgoing.timeout_ms));
         request = match outgoing.body {
             Body::Empty => request,
+            // A script that names a media type of its own, such as SCIM's, has it.
+            Body::Json(text) if typed => request.body(text),
             Body::Json(text) => request
                 .header(
                     reqwest::header::CONTENT_TYPE,

@@ -102,3 +102,23 @@ fn a_request_may_not_be_given_more_time_than_there_is() {
         VENDOR_REQUEST_MS
     );
 }
+
+#[test]
+fn an_effect_that_nothing_can_show_says_why() {
+    let action = |verify: &str| {
+        let text = format!(
+            "name = \"a\"\ntitle = \"A\"\nversion = \"1\"\nhosts = [\"api.a.example\"]\n[actions.end_sessions]\n\
+             title = \"End\"\nclass = \"keyed\"\nirreversible = true\npermission = \"p\"\nverify = {verify}\n"
+        );
+        (codes(&text), Manifest::parse("connector.toml", &text).ok())
+    };
+    let (none, manifest) = action("{ none = \"the vendor lists no sessions\" }");
+    assert_eq!(none, Vec::<String>::new());
+    let spec = manifest.unwrap().actions.remove(0);
+    assert_eq!(
+        (spec.verify, spec.unseen.as_deref()),
+        (None, Some("the vendor lists no sessions"))
+    );
+    assert_eq!(action("{ none = \" \" }").0, ["C004"]);
+    assert_eq!(action("{ none = \"x\", read = \"y\" }").0, ["C002"]);
+}

@@ -58,8 +58,10 @@ pub(super) fn rate_limited(instance: &str) -> Fault {
 pub struct RetryHeaders<'a> {
     /// `Retry-After` (RFC 9110 §10.2.3): seconds, or an HTTP date.
     pub retry_after: Option<&'a str>,
-    /// `X-Ratelimit-RetryAfter` of CrowdStrike: seconds since 1970.
+    /// `X-Ratelimit-RetryAfter` of CrowdStrike or `X-Rate-Limit-Reset` of Okta: seconds since 1970.
     pub epoch_s: Option<&'a str>,
+    /// What the body says, ms.
+    pub body_ms: Option<u64>,
 }
 
 impl RetryHeaders<'_> {
@@ -74,10 +76,11 @@ impl RetryHeaders<'_> {
                 .ok()?;
             Some(Time(date.as_millisecond()).since_ms(now))
         });
-        standard.or_else(|| {
+        let by_epoch = || {
             let seconds: i64 = self.epoch_s?.trim().parse().ok()?;
             Some(Time(seconds.saturating_mul(1_000)).since_ms(now))
-        })
+        };
+        standard.or_else(by_epoch).or(self.body_ms)
     }
 }
 
@@ -88,7 +91,11 @@ mod tests {
     const NOW: Time = Time(1_700_000_000_000);
 
     fn headers<'a>(retry_after: Option<&'a str>, epoch_s: Option<&'a str>) -> RetryHeaders<'a> {
-        RetryHeaders { retry_after, epoch_s }
+        RetryHeaders {
+            retry_after,
+            epoch_s,
+            body_ms: None,
+        }
     }
 
     #[test]
@@ -106,6 +113,17 @@ mod tests {
         ] {
             assert_eq!(headers.wait_ms(NOW), wait, "{headers:?}");
         }
+        let body_ms = Some(1_500);
+        let in_body = RetryHeaders {
+            body_ms,
+            ..RetryHeaders::default()
+        };
+        assert_eq!(in_body.wait_ms(NOW), Some(1_500));
+        let both = RetryHeaders {
+            body_ms,
+            ..headers(Some("7"), None)
+        };
+        assert_eq!(both.wait_ms(NOW), Some(7_000));
     }
 
     #[test]

@@ -287,7 +287,8 @@ impl<'a> Attempt<'a> {
                 let header = |name: &str| incoming.headers.get(name).map(String::as_str);
                 let headers = RetryHeaders {
                     retry_after: header("retry-after"),
-                    epoch_s: header("x-ratelimit-retryafter"),
+                    epoch_s: header("x-ratelimit-retryafter").or(header("x-rate-limit-reset")),
+                    body_ms: incoming.body.as_deref().ok().and_then(retry_after_ms),
                 };
                 let now = self.invoker.clock.now();
                 let (fault, retry) = self
@@ -369,6 +370,13 @@ impl<'a> Attempt<'a> {
 
 fn never(fault: Fault) -> Stop {
     Stop::NotDone(fault, Retry::Never)
+}
+
+/// How long Matrix asks to be left alone, ms: `retry_after_ms` of its error `M_LIMIT_EXCEEDED` (client-server API
+/// v1.11, "Rate limiting").
+fn retry_after_ms(body: &[u8]) -> Option<u64> {
+    let body: Value = serde_json::from_slice(body).ok()?;
+    body.get("retry_after_ms")?.as_u64()
 }
 
 /// The answer's headers, without those that carry credentials.

@@ -81,6 +81,7 @@ fn contain() -> ActionSpec {
         permission: "hosts:write".into(),
         propagation_ms: 60_000,
         in_flight_ms: 20_000,
+        unseen: None,
         d3fend: None,
     }
 }

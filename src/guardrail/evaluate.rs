@@ -116,6 +116,7 @@ mod tests {
             permission: String::new(),
             propagation_ms: 0,
             in_flight_ms: 0,
+            unseen: None,
             d3fend: None,
         }
     }

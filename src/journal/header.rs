@@ -132,7 +132,7 @@ pub struct Header {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum End {
-    /// The script returned and every effect was seen in force.
+    /// The script returned and every effect was seen in force, but for those whose manifest says that they cannot be seen.
     Succeeded,
     /// The script returned, but an effect is not seen in force; or it failed and its effects stay.
     Kept,

@@ -506,7 +506,9 @@ fn verdict(state: &RunState, script: &ScriptEnd) -> (End, String) {
     }
     let word = |wanted: Verification| {
         count(&|e| {
-            matches!(e.stage(), Stage::Done) && matches!(e.verification, Some((_, word)) if word == wanted)
+            matches!(e.stage(), Stage::Done)
+                && e.bound.spec.unseen.is_none()
+                && matches!(e.verification, Some((_, word)) if word == wanted)
         })
     };
     let not_done = count(&|e| matches!(e.stage(), Stage::NotDone(_)));
@@ -521,8 +523,18 @@ fn verdict(state: &RunState, script: &ScriptEnd) -> (End, String) {
     .map(|(n, what)| format!("{n} effect(s) {what}"))
     .collect();
     if parts.is_empty() {
-        let done = count(&|e| matches!(e.stage(), Stage::Done) && e.bound.spec.changes());
-        (End::Succeeded, format!("{done} effect(s) done and seen in force"))
+        let done = |unseen: bool| {
+            count(&|e| {
+                let is_unseen = e.bound.spec.unseen.is_some();
+                matches!(e.stage(), Stage::Done) && e.bound.spec.changes() && is_unseen == unseen
+            })
+        };
+        let seen = format!("{} effect(s) done and seen in force", done(false));
+        let why = match done(true) {
+            0 => seen,
+            unseen => format!("{seen}, {unseen} done that nothing can show"),
+        };
+        (End::Succeeded, why)
     } else {
         (End::Kept, parts.join(", "))
     }

@@ -130,6 +130,7 @@ fn spec(verb: &str, undo: &str, in_force: &str, pending: &str) -> ActionSpec {
         permission: "p".into(),
         propagation_ms: 400,
         in_flight_ms: 80,
+        unseen: None,
         d3fend: None,
     }
 }

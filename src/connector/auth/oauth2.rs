@@ -206,6 +206,7 @@ fn judge(
             let headers = RetryHeaders {
                 retry_after: incoming.headers.get("retry-after").map(String::as_str),
                 epoch_s: incoming.headers.get("x-ratelimit-retryafter").map(String::as_str),
+                body_ms: None,
             };
             let (fault, retry) = issuer.throttle.too_many(name, headers, issuer.clock.now());
             Err(NoToken { fault, retry })

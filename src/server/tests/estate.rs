@@ -63,6 +63,7 @@ fn spec(name: &str) -> ActionSpec {
         permission: "hosts:write".into(),
         propagation_ms: 1_000,
         in_flight_ms: 1_000,
+        unseen: None,
         d3fend: None,
     }
 }

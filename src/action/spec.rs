@@ -187,6 +187,7 @@ mod tests {
             permission: String::new(),
             propagation_ms: 0,
             in_flight_ms: 0,
+            unseen: None,
             d3fend: None,
         };
         let with = |facet: &str, args: Value| spec(facet).facet_with(args.as_object().unwrap());

@@ -7,7 +7,7 @@ use crate::action::{
     ActionSpec, Done, Fault, Outcome, ReadBack, Reading, Retry, Standing, Target, Undo, Verification,
 };
 use crate::clock::Time;
-use crate::finding::Entity;
+use crate::finding::{Entity, EntityType};
 use crate::guardrail::Verdict;
 use crate::id::{EffectId, RunId};
 use crate::script::StepId;
@@ -172,6 +172,22 @@ impl EffectState {
     /// The last attempt.
     pub fn last(&self) -> Option<&Attempt> {
         self.attempts.last()
+    }
+
+    /// What is read to see it: its target. An action without one makes something, such as a message, which is found
+    /// by the effect's key and by nothing else: there the key is the id.
+    pub fn seen_at(&self) -> Option<Target> {
+        let spec = &self.bound.spec;
+        if self.target.is_some() || !spec.targets.is_empty() {
+            return self.target.clone();
+        }
+        Some(Target {
+            instance: self.bound.instance.clone(),
+            kind: EntityType::Resource,
+            id: self.last()?.intent.key.clone(),
+            name: format!("made by {}", spec.name),
+            aliases: Vec::new(),
+        })
     }
 
     /// When its lease ends: so long after it came about, or after nobody could see whether it did.

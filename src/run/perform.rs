@@ -185,12 +185,12 @@ async fn probe(context: &Context, loaded: &Loaded, effect: &EffectState) -> Perf
     let (Some(attempt), Some(verify)) = (effect.last(), &effect.bound.spec.verify) else {
         return Performed::events(doubt(effect, "the connector has no way to look"));
     };
-    let Some(target) = &effect.target else {
+    let Some(target) = effect.seen_at() else {
         return Performed::events(doubt(effect, "it has no target that could be looked at"));
     };
     let Looked { result, requests } = context
         .vendors
-        .read(loaded, &binding(effect), &verify.read, target, effect.args())
+        .read(loaded, &binding(effect), &verify.read, &target, effect.args())
         .await;
     let reading = match result {
         Ok(reading) => reading,
@@ -216,13 +216,19 @@ async fn probe(context: &Context, loaded: &Loaded, effect: &EffectState) -> Perf
     } else {
         Verification::Pending
     };
+    // Of what was made, such as a message, the vendor's answer is lost and the reading is all there is to go on with.
+    let result = if effect.target.is_some() {
+        serde_json::Value::Null
+    } else {
+        reading.fields.clone()
+    };
     Performed::events(vec![
         Event::EffectEnded {
             effect: id,
             attempt: attempt.intent.attempt,
             outcome: Outcome::Done {
                 how: Done::Observed,
-                result: serde_json::Value::Null,
+                result,
             },
             requests,
             duration_ms: now.since_ms(attempt.at),
@@ -240,7 +246,7 @@ async fn probe(context: &Context, loaded: &Loaded, effect: &EffectState) -> Perf
 async fn verify(context: &Context, loaded: &Loaded, effect: &EffectState) -> Performed {
     let id = effect.bound.effect;
     let spec = &effect.bound.spec;
-    let (Some(read_back), Some(target)) = (&spec.verify, &effect.target) else {
+    let (Some(read_back), Some(target)) = (&spec.verify, effect.seen_at()) else {
         let verification = Verification::Unverifiable;
         let event = Event::EffectVerified {
             effect: id,
@@ -252,7 +258,7 @@ async fn verify(context: &Context, loaded: &Loaded, effect: &EffectState) -> Per
     };
     let Looked { result, requests } = context
         .vendors
-        .read(loaded, &binding(effect), &read_back.read, target, effect.args())
+        .read(loaded, &binding(effect), &read_back.read, &target, effect.args())
         .await;
     let reading = result.ok();
     let standing = reading.as_ref().map(|reading| effect.judge(reading));

@@ -212,6 +212,7 @@ impl Bench {
                 kind: PlaybookKind::Response,
                 on_failure: OnFailure::Keep,
                 deadline_ms: 3_600_000,
+                inputs: &BTreeMap::new(),
                 script: &program,
             },
             &connectors,

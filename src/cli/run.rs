@@ -18,7 +18,7 @@ use crate::intake::builtin_findings;
 #[command(after_help = "Examples:
   cordon run isolate-host --finding finding.json --wait
   cordon run isolate-host --alert alert_… --reason 'trigger was too narrow'
-  cordon run offboard --input user=jdoe --input ticket=4711
+  cordon run timed-grant --input account=ana --input group=db-admins --input ticket=4711
 
 Prints the id of the run. With --wait, exit code 0 says that it succeeded.")]
 pub struct Run {
@@ -34,7 +34,7 @@ pub struct Run {
     #[arg(long, value_name = "N", requires = "alert")]
     index: Option<usize>,
     /// An input; JSON where it reads as such, else text. May be repeated
-    #[arg(long = "input", value_name = "KEY=VALUE", value_parser = pair, conflicts_with = "what")]
+    #[arg(long = "input", value_name = "KEY=VALUE", value_parser = pair)]
     inputs: Vec<(String, Value)>,
     /// Why, for the journal
     #[arg(long, default_value = "started by hand")]
@@ -65,11 +65,10 @@ pub async fn run(args: Run) -> Done {
         if let Some(index) = args.index {
             body.insert("index".to_owned(), json!(index));
         }
-    } else {
-        body.insert(
-            "inputs".to_owned(),
-            Value::Object(args.inputs.into_iter().collect()),
-        );
+    }
+    if !args.inputs.is_empty() {
+        let inputs = Value::Object(args.inputs.into_iter().collect());
+        body.insert("inputs".to_owned(), inputs);
     }
     let client = args.reach.client()?;
     let started: Started = client.post("/api/runs", &Value::Object(body)).await?;

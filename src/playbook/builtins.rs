@@ -1,6 +1,7 @@
 //! Our own playbooks: restoring, and one action by hand. They run on the same path as everybody's.
 
 use super::bundle::{Bundle, Parts};
+use super::input::InputSpecs;
 use crate::connector::Catalog;
 use crate::journal::{OnFailure, PlaybookKind};
 use crate::limits::LEASE_MS_MAX;
@@ -32,6 +33,7 @@ fn bundle(id: &str, title: &str, name: &str, text: &str, connectors: &Catalog) -
         on_failure: OnFailure::Keep,
         // A restoration is not given up because it takes long.
         deadline_ms: LEASE_MS_MAX,
+        inputs: &InputSpecs::new(),
         script: &script,
     };
     Bundle::of(&parts, connectors)

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::input::InputSpecs;
 use super::words::vocabulary;
 use crate::connector::{Catalog, Connector};
 use crate::diagnostic::Diagnostic;
@@ -30,6 +31,8 @@ pub struct Bundle {
     pub on_failure: OnFailure,
     /// How long a run may take, ms.
     pub deadline_ms: u64,
+    /// What whoever starts it gives.
+    pub inputs: InputSpecs,
 }
 
 /// What a bundle holds, as written.
@@ -70,6 +73,8 @@ pub struct Parts<'a> {
     pub on_failure: OnFailure,
     /// How long a run may take, ms.
     pub deadline_ms: u64,
+    /// What whoever starts it gives.
+    pub inputs: &'a InputSpecs,
     /// The script.
     pub script: &'a Program,
 }
@@ -112,6 +117,7 @@ impl Bundle {
             kind: written.kind,
             on_failure: written.on_failure,
             deadline_ms: written.deadline_ms,
+            inputs: parts.inputs.clone(),
         }
     }
 }

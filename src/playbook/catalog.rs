@@ -165,6 +165,7 @@ fn bundle(manifest: &Manifest, script: &Program, connectors: &connector::Catalog
         kind: manifest.kind,
         on_failure: manifest.on_failure,
         deadline_ms: manifest.deadline_ms,
+        inputs: &manifest.inputs,
         script: &script,
     };
     Bundle::of(&parts, connectors)

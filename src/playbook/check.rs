@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use super::folder::{Folder, MANIFEST, SCRIPT, TRIGGER};
+use super::input::Input;
 use super::manifest::Manifest;
 use super::text::Text;
 use super::{calls, capability, catalog, fields, words};
@@ -126,7 +127,17 @@ pub(super) fn check_folder(folder: &Folder, ground: &Ground<'_>) -> Checked {
     match folder.files.get(SCRIPT) {
         Some(text) => {
             let program = Program::new(folder.file(SCRIPT), text.as_str());
-            checked.found.extend(check_script(&program, ground, deadline_ms));
+            let inputs: Vec<&str> = INPUTS
+                .into_iter()
+                .chain(
+                    checked
+                        .manifest
+                        .iter()
+                        .flat_map(|manifest| manifest.inputs.keys().map(String::as_str)),
+                )
+                .collect();
+            let found = check_script(&program, ground, deadline_ms, &inputs);
+            checked.found.extend(found);
             checked.script = Some(program);
         }
         None if folder.files.contains_key(TRIGGER) => {
@@ -139,6 +150,21 @@ pub(super) fn check_folder(folder: &Folder, ground: &Ground<'_>) -> Checked {
         None => checked
             .found
             .push(missing(folder, SCRIPT, "the playbook has no script")),
+    }
+    if let (Some(manifest), true, Some(text)) = (
+        &checked.manifest,
+        folder.files.contains_key(TRIGGER),
+        folder.files.get(MANIFEST),
+    ) && let Some((name, _)) = manifest.inputs.iter().find(|(_, spec)| **spec == Input::Required)
+    {
+        checked.found.push(Diagnostic::error(
+            "P047",
+            format!("a finding starts this playbook, and nobody gives it the input `{name}` then"),
+            folder.file(MANIFEST),
+            text,
+            manifest.inputs_at.clone(),
+            format!("write `{name} = \"optional\"` or a default, or take `{TRIGGER}` away"),
+        ));
     }
     if let Some(text) = folder.files.get(TRIGGER) {
         let id = checked
@@ -189,8 +215,13 @@ fn not_implemented(manifest: &Manifest, file: &str, text: &str) -> Option<Diagno
     ))
 }
 
-fn check_script(program: &Program, ground: &Ground<'_>, deadline_ms: u64) -> Vec<Diagnostic> {
-    let facts = match script::check(program, &ground.words, &INPUTS) {
+fn check_script(
+    program: &Program,
+    ground: &Ground<'_>,
+    deadline_ms: u64,
+    inputs: &[&str],
+) -> Vec<Diagnostic> {
+    let facts = match script::check(program, &ground.words, inputs) {
         Ok(facts) => facts,
         Err(mistakes) => return mistakes,
     };

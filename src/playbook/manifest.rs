@@ -3,14 +3,17 @@
 
 use std::ops::Range;
 
+use serde_json::Value;
 use toml::de::{DeTable, DeValue};
 
+use super::input::{Input, InputSpecs};
 use crate::clock::duration_ms;
 use crate::diagnostic::{Diagnostic, nearest};
 use crate::journal::{OnFailure, PlaybookKind};
 use crate::limits::RUN_DEADLINE_MS;
+use crate::script;
 
-const KEYS: [&str; 8] = [
+const KEYS: [&str; 9] = [
     "id",
     "title",
     "kind",
@@ -19,6 +22,7 @@ const KEYS: [&str; 8] = [
     "attack",
     "controls",
     "limits",
+    "inputs",
 ];
 const LIMITS: [&str; 1] = ["deadline"];
 const KINDS: [(&str, PlaybookKind); 2] = [
@@ -56,6 +60,10 @@ pub struct Manifest {
     pub controls: Vec<String>,
     /// How long a run may take, ms; a day where nothing is said.
     pub deadline_ms: u64,
+    /// What whoever starts it gives.
+    pub inputs: InputSpecs,
+    /// Where `[inputs]` stands.
+    pub(super) inputs_at: Range<usize>,
     /// Where `on_failure` is decided: its value, or the kind's where nothing is said.
     pub(super) on_failure_at: Range<usize>,
 }
@@ -116,6 +124,7 @@ fn read(reader: &mut Reader<'_>, root: &DeTable<'_>) -> Option<Manifest> {
         .map(|(control, _)| control)
         .collect();
     let deadline_ms = reader.deadline(root);
+    let (inputs, inputs_at) = reader.inputs(root);
     let (kind, kind_at) = kind?;
     let by_kind = match kind {
         PlaybookKind::Lifecycle => OnFailure::RollBack,
@@ -131,6 +140,8 @@ fn read(reader: &mut Reader<'_>, root: &DeTable<'_>) -> Option<Manifest> {
         attack: attack.into_iter().map(|(technique, _)| technique).collect(),
         controls,
         deadline_ms,
+        inputs,
+        inputs_at,
         on_failure_at,
     })
 }
@@ -270,6 +281,39 @@ impl Reader<'_> {
         None
     }
 
+    fn inputs(&mut self, root: &DeTable<'_>) -> (InputSpecs, Range<usize>) {
+        let mut inputs = InputSpecs::new();
+        let Some((name, value)) = root.iter().find(|(name, _)| name.get_ref() == "inputs") else {
+            return (inputs, 0..0);
+        };
+        let place = name.span();
+        let Some(table) = value.get_ref().as_table() else {
+            self.wrong("inputs", "a table", value.get_ref(), value.span());
+            return (inputs, place);
+        };
+        for (name, value) in table.iter() {
+            let key = name.get_ref().as_ref();
+            if !script::is_variable(key) || key == "finding" {
+                self.error(
+                    "P046",
+                    name.span(),
+                    format!("`{key}` cannot be the name of an input"),
+                    "use letters, digits and `_`, and no word that the language or a finding has",
+                );
+            }
+            match input(value.get_ref()) {
+                Some(spec) => drop(inputs.insert(key.to_owned(), spec)),
+                None => self.error(
+                    "P046",
+                    value.span(),
+                    format!("this does not say what the input `{key}` is"),
+                    "write `\"required\"`, `\"optional\"`, or `{ default = … }` with a text, number or flag",
+                ),
+            }
+        }
+        (inputs, place)
+    }
+
     fn deadline(&mut self, root: &DeTable<'_>) -> u64 {
         let Some((_, limits)) = root.iter().find(|(name, _)| name.get_ref() == "limits") else {
             return RUN_DEADLINE_MS;
@@ -295,6 +339,28 @@ impl Reader<'_> {
                 RUN_DEADLINE_MS
             }
         }
+    }
+}
+
+/// What one input is; `None` where the value says nothing known.
+fn input(value: &DeValue<'_>) -> Option<Input> {
+    match value {
+        DeValue::String(word) if word == "required" => Some(Input::Required),
+        DeValue::String(word) if word == "optional" => Some(Input::Optional),
+        DeValue::Table(table) => match (table.len(), table.iter().next()) {
+            (1, Some((key, value))) if key.get_ref() == "default" => match value.get_ref() {
+                DeValue::String(text) => Some(Input::Default(Value::from(text.as_ref()))),
+                DeValue::Boolean(flag) => Some(Input::Default(Value::from(*flag))),
+                DeValue::Integer(number) => number
+                    .as_str()
+                    .parse::<i64>()
+                    .ok()
+                    .map(|n| Input::Default(n.into())),
+                _ => None,
+            },
+            _ => None,
+        },
+        _ => None,
     }
 }
 
@@ -336,6 +402,28 @@ deadline = "2h"
             (vec!["T1078.004".to_owned()], 1)
         );
         assert_eq!(manifest.deadline_ms, 7_200_000);
+    }
+
+    #[test]
+    fn inputs_are_declared() {
+        let of = |text: &str| Manifest::parse("playbook.toml", &format!("{WHOLE}[inputs]\n{text}"));
+        let manifest =
+            of("account = \"required\"\nhours = { default = 4 }\nticket = \"optional\"\n").unwrap();
+        assert_eq!(manifest.inputs["account"], Input::Required);
+        assert_eq!(manifest.inputs["hours"], Input::Default(4.into()));
+        assert_eq!(manifest.inputs["ticket"], Input::Optional);
+        for wrong in [
+            "account = \"neded\"",
+            "account = 3",
+            "account = { default = [1] }",
+            "finding = \"required\"",
+            "import = \"required\"",
+            "my-name = \"required\"",
+        ] {
+            let mistakes = of(wrong).unwrap_err();
+            assert_eq!(mistakes.len(), 1, "{wrong}");
+            assert_eq!(mistakes[0].code, "P046", "{wrong}");
+        }
     }
 
     #[test]

@@ -11,6 +11,7 @@ mod catalog;
 mod check;
 mod fields;
 mod folder;
+mod input;
 mod manifest;
 mod target;
 mod text;
@@ -20,6 +21,7 @@ pub use builtins::{act, revert};
 pub use bundle::{Bundle, Loaded, NotABundle, Parts};
 pub use catalog::{Catalog, Playbook};
 pub use check::check;
+pub use input::{BadInputs, Input, InputSpecs, with_defaults};
 pub use manifest::Manifest;
 pub use words::vocabulary;
 

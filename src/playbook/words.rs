@@ -6,13 +6,18 @@ use crate::connector::Catalog;
 use crate::script::{NotAWord, Vocabulary, Word};
 
 /// What every playbook may say, whatever connectors there are.
-fn own() -> [Word; 5] {
+fn own() -> [Word; 6] {
     [
         Word::tell("note", 1..=1, "note(TEXT): writes a line into the run's timeline"),
         Word::ask(
             "wait",
             1..=1,
             "wait(\"10m\"): goes on after that time; the run sleeps in the store meanwhile",
+        ),
+        Word::ask(
+            "undo",
+            1..=1,
+            "undo(RECEIPT): restores what that effect of this run changed, to the state before",
         ),
         Word::tell(
             "notify::oncall",

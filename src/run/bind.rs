@@ -9,13 +9,15 @@ use crate::clock::duration_ms;
 use crate::diagnostic::nearest;
 use crate::finding::{Entity, Role};
 use crate::id::{EffectId, RunId};
-use crate::journal::{Answered, Bound, ChainId, Event, Reverts, RunState, Step};
+use crate::journal::{Answered, Bound, ChainId, EffectState, Event, Reverts, RunState, Step};
 use crate::limits::LEASE_MS_MAX;
 use crate::playbook::Loaded;
 use crate::script::StepId;
 
 /// The word of our own playbooks that restores what an effect changed.
 pub const UNDO: &str = "cordon::undo";
+/// The word of every playbook that restores what an effect of the same run changed.
+pub const UNDO_OWN: &str = "undo";
 /// The word of our own playbooks that does one action by name.
 pub const ACT: &str = "cordon::act";
 
@@ -40,6 +42,8 @@ pub async fn bind(
     };
     let bound = if asked.name == UNDO {
         bind_undo(context, loaded, state.header.run, step, asked).await?
+    } else if asked.name == UNDO_OWN {
+        undo_own(context, loaded, state, step, asked)
     } else {
         bind_action(context, loaded, state.header.run, step, asked)
     };
@@ -251,35 +255,87 @@ async fn bind_undo(
     let Some(effect) = original.effects.get(&of_effect) else {
         return bad(format!("{of_run} has no {of_effect}"));
     };
+    Ok(
+        restoring(context, loaded, run, step, of_run, effect).map(|restoring| {
+            restoring.unwrap_or_else(|| {
+                vec![Event::StepAnswered {
+                    step: step.clone(),
+                    result: Answered::Value(nothing_was_done()),
+                }]
+            })
+        }),
+    )
+}
+
+fn nothing_was_done() -> Value {
+    serde_json::json!({ "how": "nothing_was_done" })
+}
+
+/// `undo(receipt)`: restores the effects of this run that a receipt names, each where it was done.
+fn undo_own(
+    context: &Context,
+    loaded: &Loaded,
+    state: &RunState,
+    step: &StepId,
+    asked: &Step,
+) -> Result<Vec<Event>, Fault> {
+    let bad = |why: String| Fault::new("bad-argument", why);
+    let receipt = asked.args.first().unwrap_or(&Value::Null);
+    let several = receipt.get("effects").and_then(Value::as_array);
+    let receipts: Vec<&Value> = several.map_or_else(|| vec![receipt], |list| list.iter().collect());
+    let mut events = Vec::new();
+    for receipt in receipts {
+        let id = receipt
+            .get("effect")
+            .and_then(Value::as_str)
+            .and_then(|text| EffectId::parse(text).ok())
+            .ok_or_else(|| bad("`undo` takes what an action of this run gave back, its receipt".into()))?;
+        let effect = state
+            .effects
+            .get(&id)
+            .ok_or_else(|| bad(format!("this run has no {id}")))?;
+        events.extend(
+            restoring(context, loaded, state.header.run, step, state.header.run, effect)?
+                .into_iter()
+                .flatten(),
+        );
+    }
+    if events.is_empty() {
+        events.push(Event::StepAnswered {
+            step: step.clone(),
+            result: Answered::Value(nothing_was_done()),
+        });
+    }
+    Ok(events)
+}
+
+/// The effect that restores what `effect` of `of_run` changed; `None` when that never got as far as a change.
+fn restoring(
+    context: &Context,
+    loaded: &Loaded,
+    run: RunId,
+    step: &StepId,
+    of_run: RunId,
+    effect: &EffectState,
+) -> Result<Option<Vec<Event>>, Fault> {
     let spec = &effect.bound.spec;
     let (Some(undo), Some(left)) = (&spec.undo, &spec.verify) else {
-        let message = format!("{} cannot be undone", spec.name);
-        return Ok(Err(Fault::new("irreversible", message)));
+        return Err(Fault::new(
+            "irreversible",
+            format!("{} cannot be undone", spec.name),
+        ));
     };
     let Some(target) = effect.target.as_ref().filter(|_| !effect.attempts.is_empty()) else {
-        let answer = Answered::Value(serde_json::json!({ "how": "nothing_was_done" }));
-        return Ok(Ok(vec![Event::StepAnswered {
-            step: step.clone(),
-            result: answer,
-        }]));
+        return Ok(None);
     };
-    let binding = match context
+    let binding = context
         .vendors
-        .binding(loaded, &effect.bound.instance, &undo.action)
-    {
-        Ok(binding) => binding,
-        Err(fault) => return Ok(Err(fault)),
-    };
+        .binding(loaded, &effect.bound.instance, &undo.action)?;
     // The same facet as was held: the manifest's may name arguments, and those are known only there.
     let mut undoing = binding.spec;
     undoing.facet = spec.facet.clone();
     let id = effect_id(run, step, &effect.bound.instance);
-    let reverts = Reverts {
-        run: of_run,
-        effect: of_effect,
-        left: left.clone(),
-    };
-    Ok(Ok(vec![
+    Ok(Some(vec![
         Event::EffectBound(Box::new(Bound {
             effect: id,
             step: step.clone(),
@@ -288,7 +344,11 @@ async fn bind_undo(
             entity: effect.bound.entity.clone(),
             args: Map::new(),
             lease_ms: None,
-            reverts: Some(reverts),
+            reverts: Some(Reverts {
+                run: of_run,
+                effect: effect.bound.effect,
+                left: left.clone(),
+            }),
         })),
         Event::EffectResolved {
             effect: id,

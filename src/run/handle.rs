@@ -11,8 +11,10 @@ use super::context::Context;
 use crate::digest::Digest;
 use crate::finding::{Entity, Finding, Role, SeverityId};
 use crate::id::{EffectId, Partition, RunId};
-use crate::journal::{Cause, ChainId, ENGINE_ABI, EffectState, End, Event, Header, RunState, Stage, seal};
-use crate::playbook::Bundle;
+use crate::journal::{
+    Cause, ChainId, ENGINE_ABI, EffectState, End, Event, Header, PlaybookKind, RunState, Stage, seal,
+};
+use crate::playbook::{BadInputs, Bundle, with_defaults};
 use crate::store::{Created, DueHolder, Error, NewRun, RunRow, RunStatus};
 
 /// Starts runs.
@@ -80,6 +82,9 @@ pub enum CannotStart {
     /// There is nothing to do.
     #[error("{0}")]
     Nothing(String),
+    /// What was given is not what the playbook asks for.
+    #[error(transparent)]
+    Inputs(#[from] BadInputs),
     /// A defect.
     #[error("the run cannot be recorded: {0}")]
     Defect(String),
@@ -132,6 +137,11 @@ impl Handle {
     /// Starts a run of a bundle that is in the store. Afterwards it will be worked on, whatever crashes.
     pub async fn start(&self, bundle: &Bundle, start: Start) -> Result<Created, CannotStart> {
         let now = self.context.clock.now();
+        // Our own playbooks are started by us, with just what they read.
+        let inputs = match bundle.kind {
+            PlaybookKind::Internal => start.inputs,
+            _ => with_defaults(&bundle.inputs, start.inputs)?,
+        };
         let header = Header {
             run: start.run,
             playbook: bundle.playbook.clone(),
@@ -141,7 +151,7 @@ impl Handle {
             bundle: bundle.digest,
             engine_abi: ENGINE_ABI,
             cause: start.cause,
-            inputs: start.inputs,
+            inputs,
             deadline: now.plus_ms(bundle.deadline_ms),
             severity_id: start.severity_id,
             subject: start.subject,

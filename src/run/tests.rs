@@ -330,6 +330,7 @@ impl Bench {
                 kind: PlaybookKind::Response,
                 on_failure: OnFailure::Keep,
                 deadline_ms: 60_000,
+                inputs: &BTreeMap::new(),
                 script: &program,
             },
             &connectors,
@@ -903,4 +904,53 @@ async fn a_lease_that_ends_before_its_effect_came_about_is_ended_again() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     panic!("the hold was never ended");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_playbook_takes_back_what_it_did_and_sees_that_it_is_back() {
+    let bench = Bench::start(&[]);
+    let script = r#"
+        let held = endpoint::isolate(finding.host, #{ lease: "1h" });
+        wait("20ms");
+        let back = undo(held);
+        [held.verified, back.verified, back.action]
+    "#;
+    let run = bench.run("takes back", script).await;
+    let (state, end) = bench.settled(run).await;
+    assert_eq!(end, End::Succeeded, "{:?}", state.settled);
+    let returned = state.script.as_ref().unwrap();
+    assert!(
+        format!("{returned:?}").contains("crowdstrike::lift_containment"),
+        "{returned:?}"
+    );
+    assert_eq!(
+        bench.vendor.changes(),
+        [change("contain_host"), change("lift_containment")]
+    );
+    assert_eq!(bench.vendor.state("web-07"), "normal");
+    bench.assert_tidy(0).await;
+    bench.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_a_receipt_of_the_same_run_is_undone_by_its_playbook() {
+    let bench = Bench::start(&[]);
+    let first = bench.run("first", ISOLATE).await;
+    let (state, _) = bench.settled(first).await;
+    let effect = state.effects_in_order().next().unwrap().bound.effect;
+    for (name, argument) in [
+        ("other run", format!(r#"#{{ effect: "{effect}" }}"#)),
+        ("no receipt", "finding.host".to_owned()),
+    ] {
+        let run = bench.run(name, &format!("undo({argument})")).await;
+        let (state, end) = bench.settled(run).await;
+        assert_eq!(end, End::Kept);
+        assert!(
+            format!("{:?}", state.settled).contains("bad-argument"),
+            "{:?}",
+            state.settled
+        );
+    }
+    assert_eq!(bench.vendor.state("web-07"), "contained");
+    bench.end().await;
 }

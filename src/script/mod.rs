@@ -30,7 +30,7 @@ pub use evaluators::{Evaluators, advance};
 pub use literal::Literal;
 pub use program::{Entry, Inputs, Job, Program};
 pub use step::{NotAStep, StepId};
-pub use vocabulary::{Kind, NotAWord, Vocabulary, Word};
+pub use vocabulary::{Kind, NotAWord, Vocabulary, Word, is_variable};
 
 #[cfg(test)]
 mod tests;

@@ -203,6 +203,11 @@ pub(super) fn is_reserved(name: &str) -> bool {
     RESERVED.contains(&name)
 }
 
+/// Whether a script can read a variable of this name: one it can spell and that nobody keeps.
+pub fn is_variable(name: &str) -> bool {
+    rhai::is_valid_identifier(name) && !is_reserved(name) && !OWN_WORDS.contains(&name)
+}
+
 fn acceptable(word: &Word) -> Result<(), NotAWord> {
     let parts: Vec<&str> = word.name.split("::").collect();
     if parts.len() > 2 || !parts.iter().all(|part| rhai::is_valid_identifier(part)) {

@@ -6,6 +6,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
+use crate::playbook::BadInputs;
 use crate::run::CannotStart;
 use crate::store::Error;
 
@@ -112,6 +113,13 @@ impl From<CannotStart> for ApiError {
             CannotStart::Store(error) => error.into(),
             CannotStart::Nothing(why) => {
                 ApiError::conflict("nothing-to-do", why, "`cordon show RUN` shows what a run did")
+            }
+            CannotStart::Inputs(error) => {
+                let help = match &error {
+                    BadInputs::Unknown { help, .. } => help.clone(),
+                    BadInputs::Missing(name) => format!("give it: `--input {name}=…`"),
+                };
+                ApiError::bad(error.to_string(), help)
             }
             CannotStart::Defect(why) => ApiError::defect(why),
         }

@@ -178,6 +178,7 @@ impl Estate {
                 kind: PlaybookKind::Response,
                 on_failure: OnFailure::Keep,
                 deadline_ms: 600_000,
+                inputs: &BTreeMap::new(),
                 script: &program,
             };
             (id.clone(), Bundle::of(&parts, &connectors))

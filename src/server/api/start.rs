@@ -63,16 +63,16 @@ pub(super) async fn by_hand(
             "give `alert` too",
         ));
     }
-    let start = match (asked.finding, asked.alert, asked.inputs) {
-        (Some(finding), None, None) => Start::on_finding(run, cause, &finding, false),
-        (None, Some(alert), None) => {
+    let mut start = match (asked.finding, asked.alert) {
+        (Some(finding), None) => Start::on_finding(run, cause, &finding, false),
+        (None, Some(alert)) => {
             let (finding, weak) = of_alert(&shared, &alert, asked.index).await?;
             Start::on_finding(run, cause, &finding, weak)
         }
-        (None, None, inputs) => Start {
+        (None, None) => Start {
             run,
             cause,
-            inputs: inputs.unwrap_or_default(),
+            inputs: BTreeMap::new(),
             severity_id: SeverityId(1),
             subject: "by hand".to_owned(),
             weak_source: false,
@@ -80,10 +80,19 @@ pub(super) async fn by_hand(
         _ => {
             return Err(ApiError::bad(
                 "a run is about one thing",
-                "give `finding`, or `alert`, or `inputs`, and not two of them",
+                "give `finding` or `alert`, and not both of them",
             ));
         }
     };
+    for (name, value) in asked.inputs.unwrap_or_default() {
+        if name == "finding" {
+            return Err(ApiError::bad(
+                "a finding is no input",
+                "give it as `finding`, beside `inputs`",
+            ));
+        }
+        start.inputs.insert(name, value);
+    }
     shared.handle.keep_bundle(bundle).await?;
     shared.handle.start(bundle, start).await?;
     tracing::info!(run.id = %run, principal = who.0, playbook = bundle.playbook, "a run was started by hand");

@@ -232,6 +232,7 @@ async fn a_playbook_is_started_about_a_finding_an_alert_or_inputs() {
         json!({ "alert": low }),
         json!({ "alert": two, "index": 1 }),
         json!({ "inputs": { "x": 1 } }),
+        json!({ "finding": found, "inputs": { "x": 1 } }),
         json!({}),
     ] {
         let run = house.settled(&start(body.clone()).await).await;
@@ -256,7 +257,8 @@ async fn a_playbook_is_started_about_a_finding_an_alert_or_inputs() {
     for (body, status) in [
         (json!({ "alert": two }), 400),
         (json!({ "alert": two, "index": 2 }), 404),
-        (json!({ "alert": low, "inputs": {} }), 400),
+        (json!({ "alert": low, "inputs": { "y": 1 } }), 400),
+        (json!({ "alert": low, "inputs": { "finding": {} } }), 400),
         (json!({ "index": 0 }), 400),
         (json!({ "alert": crate::id::AlertId::derive(&["none"]) }), 404),
         (json!({ "playbook": "other" }), 404),

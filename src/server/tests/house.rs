@@ -286,6 +286,7 @@ fn content(catalog: &Catalog) -> Content {
         kind: PlaybookKind::Response,
         on_failure: OnFailure::Keep,
         deadline_ms: 3_600_000,
+        inputs: &BTreeMap::from([("x".to_owned(), crate::playbook::Input::Optional)]),
         script: &script,
     };
     let trigger = Trigger::load("playbooks/watch/trigger.yml", TRIGGER, "watch").unwrap();

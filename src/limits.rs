@@ -23,6 +23,8 @@ pub const FINDING_WINDOW_MS: u64 = 7 * 24 * 3_600_000;
 
 /// Largest playbook or action script, bytes.
 pub const SCRIPT_BYTES_MAX: usize = 64 << 10;
+/// Most lines of a playbook together with its library: the language counts lines in 16 bits.
+pub const SCRIPT_LINES_MAX: usize = 60_000;
 /// Stack of one evaluation thread, bytes: virtual, costs nothing until touched. With `SCRIPT_STACK_RESERVE`
 /// it holds the deepest value that the size limits allow (measured, docs/decisions/0003).
 pub const SCRIPT_STACK_BYTES: usize = 64 << 20;

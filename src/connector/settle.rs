@@ -195,6 +195,7 @@ mod tests {
             action: None,
             data: Value::Null,
             at: None,
+            file: None,
             chain: Vec::new(),
         })
     }

@@ -28,7 +28,7 @@ pub fn render(row: &RunRow, events: &[(Time, Event)], colours: bool, width: usiz
         page: Page::new(colours, width),
         began: events.first().map_or(row.started_at, |(at, _)| *at),
         effects: HashMap::new(),
-        lines: HashMap::new(),
+        places: HashMap::new(),
     };
     teller.heading(row, events);
     for (at, event) in events {
@@ -80,8 +80,8 @@ struct Teller {
     began: Time,
     /// Number of each effect, in the order they were bound, and what can be said of its undo.
     effects: HashMap<EffectId, (usize, Undoing)>,
-    /// Name and line of each ask.
-    lines: HashMap<StepId, (String, u32)>,
+    /// Name and place of each ask.
+    places: HashMap<StepId, (String, String)>,
 }
 
 impl Teller {
@@ -204,21 +204,30 @@ impl Teller {
                 name,
                 args,
                 line,
+                file,
                 ..
             } => {
-                self.lines.insert(step.clone(), (name.clone(), *line));
+                let of_library = file.as_ref().map(|file| format!(" ({file})")).unwrap_or_default();
+                self.places
+                    .insert(step.clone(), (name.clone(), place(*line, file.as_deref())));
                 self.entry(
                     at,
-                    &place(*line),
-                    &format!("{name}{}", args_text(args)),
+                    &place(*line, None),
+                    &format!("{name}{}{of_library}", args_text(args)),
                     Tone::Strong,
                 );
             }
-            Event::StepTold { name, args, line, .. } => self.told(at, name, args, *line),
+            Event::StepTold {
+                name,
+                args,
+                line,
+                file,
+                ..
+            } => self.told(at, name, args, &place(*line, file.as_deref())),
             Event::TimerSet { step, due } => {
-                let (_, line) = self.lines.get(step).cloned().unwrap_or_default();
+                let (_, place) = self.places.get(step).cloned().unwrap_or_default();
                 let text = format!("until {due}, {} from here", duration_text(due.since_ms(at)));
-                self.entry(at, "waits", &format!("{text} ({})", place(line)), Tone::Plain);
+                self.entry(at, "waits", &format!("{text} ({place})"), Tone::Plain);
             }
             Event::StepAnswered { step, result } => self.answered(at, step, result),
             Event::EffectBound(bound) => self.bound(at, bound),
@@ -317,11 +326,20 @@ impl Teller {
                 };
                 self.entry(at, "script", &format!("ended{value}"), Tone::Plain);
             }
-            Event::ScriptFailed { fault, line, column } => {
+            Event::ScriptFailed {
+                fault,
+                line,
+                column,
+                file,
+            } => {
+                let file = file
+                    .as_ref()
+                    .map(|file| format!(" of {file}"))
+                    .unwrap_or_default();
                 let place = if *line == 0 {
                     String::new()
                 } else {
-                    format!(" at line {line}, column {column}")
+                    format!(" at line {line}, column {column}{file}")
                 };
                 self.entry(
                     at,
@@ -358,27 +376,22 @@ impl Teller {
         );
     }
 
-    fn told(&mut self, at: Time, name: &str, args: &[Value], line: u32) {
+    fn told(&mut self, at: Time, name: &str, args: &[Value], place: &str) {
         if name == "note" {
             let text: Vec<String> = args.iter().map(plain_text).collect();
-            self.entry(
-                at,
-                "note",
-                &format!("{} ({})", text.join(" "), place(line)),
-                Tone::Plain,
-            );
+            self.entry(at, "note", &format!("{} ({place})", text.join(" ")), Tone::Plain);
         } else {
             self.entry(
                 at,
                 "tells",
-                &format!("{name}{} ({})", args_text(args), place(line)),
+                &format!("{name}{} ({place})", args_text(args)),
                 Tone::Plain,
             );
         }
     }
 
     fn answered(&mut self, at: Time, step: &StepId, result: &Answered) {
-        let (name, line) = self.lines.get(step).cloned().unwrap_or_default();
+        let (name, place) = self.places.get(step).cloned().unwrap_or_default();
         let (text, tone) = match result {
             Answered::Fault(fault) => (format!("{name}: {}", fault_text(fault)), Tone::Careful),
             Answered::Value(value) if name == "wait" && value.is_null() => {
@@ -386,7 +399,7 @@ impl Teller {
             }
             Answered::Value(value) => (format!("{name}: {}", receipt(value)), Tone::Plain),
         };
-        self.entry(at, "answered", &format!("{text} ({})", place(line)), tone);
+        self.entry(at, "answered", &format!("{text} ({place})"), tone);
     }
 
     fn bound(&mut self, at: Time, bound: &Bound) {

@@ -154,6 +154,7 @@ impl Story {
                 digest: Digest::ZERO,
                 line: 3,
                 column: 1,
+                file: None,
             },
         )
         .at(
@@ -269,6 +270,7 @@ fn note(text: &str, line: u32) -> Event {
         args,
         digest: Digest::ZERO,
         line,
+        file: None,
     }
 }
 
@@ -298,6 +300,7 @@ fn a_containment_that_went_well() {
             args: vec![subject],
             digest: Digest::ZERO,
             line: 5,
+            file: None,
         },
     );
     story.at(504, Event::ScriptReturned { value: Value::Null });
@@ -392,6 +395,7 @@ fn a_protected_target_is_not_touched_and_says_why() {
             fault,
             line: 3,
             column: 1,
+            file: None,
         },
     );
     insta::assert_snapshot!(story.settled(207, End::Kept, "the playbook failed; nothing was undone"));
@@ -416,6 +420,7 @@ fn a_release_while_another_run_still_holds_sends_nothing() {
             digest: Digest::ZERO,
             line: 4,
             column: 9,
+            file: None,
         },
     );
     story.at(
@@ -474,6 +479,7 @@ fn an_open_run_says_what_it_waits_for() {
             digest: Digest::ZERO,
             line: 2,
             column: 1,
+            file: None,
         },
     );
     story.at(

@@ -51,8 +51,11 @@ pub fn retry_text(retry: Retry) -> String {
     }
 }
 
-pub fn place(line: u32) -> String {
-    format!("line {line}")
+pub fn place(line: u32, file: Option<&str>) -> String {
+    match file {
+        Some(file) => format!("line {line} of {file}"),
+        None => format!("line {line}"),
+    }
 }
 
 /// The path of an address, without its host; the peer is shown beside it.

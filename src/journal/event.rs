@@ -115,10 +115,13 @@ pub enum Event {
         args: Vec<Value>,
         /// Digest of name and arguments.
         digest: Digest,
-        /// Line in the playbook, from 1.
+        /// Line in the playbook, or in `file`, from 1.
         line: u32,
-        /// Column in the playbook, from 1.
+        /// Column there, from 1.
         column: u32,
+        /// The file of the library where the ask stands; none for the playbook itself.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        file: Option<String>,
     },
     /// The script says something and goes on.
     StepTold {
@@ -130,8 +133,11 @@ pub enum Event {
         args: Vec<Value>,
         /// Digest of name and arguments.
         digest: Digest,
-        /// Line in the playbook, from 1.
+        /// Line in the playbook, or in `file`, from 1.
         line: u32,
+        /// The file of the library where it stands; none for the playbook itself.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        file: Option<String>,
     },
     /// An ask waits until a moment.
     TimerSet {
@@ -247,10 +253,13 @@ pub enum Event {
     ScriptFailed {
         /// The error.
         fault: Fault,
-        /// Line in the playbook, from 1; 0 when unknown.
+        /// Line in the playbook, or in `file`, from 1; 0 when unknown.
         line: u32,
-        /// Column in the playbook, from 1; 0 when unknown.
+        /// Column there, from 1; 0 when unknown.
         column: u32,
+        /// The file of the library where it failed; none for the playbook itself.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        file: Option<String>,
     },
     /// The run cannot go on by itself: replay differs from the record, or its bundle is gone.
     RunParked {

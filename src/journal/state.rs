@@ -24,10 +24,12 @@ pub struct Step {
     pub args: Vec<Value>,
     /// Digest of both.
     pub digest: Digest,
-    /// Line in the playbook.
+    /// Line in the playbook, or in `file`.
     pub line: u32,
-    /// Column in the playbook.
+    /// Column there.
     pub column: u32,
+    /// The file of the library where it stands.
+    pub file: Option<String>,
     /// When it was asked.
     pub at: Time,
     /// When it is due, for a wait.
@@ -36,6 +38,16 @@ pub struct Step {
     pub effects: Vec<EffectId>,
     /// Its answer.
     pub answer: Option<Answered>,
+}
+
+impl Step {
+    /// Where it stands, for people: `line 4`, or `line 4 of lib/reconcile.rhai`.
+    pub fn place(&self) -> String {
+        match &self.file {
+            Some(file) => format!("line {} of {file}", self.line),
+            None => format!("line {}", self.line),
+        }
+    }
 }
 
 /// How the script ended.
@@ -176,6 +188,7 @@ impl RunState {
                 digest,
                 line,
                 column,
+                file,
             } => {
                 let asked = Step {
                     name: name.clone(),
@@ -183,6 +196,7 @@ impl RunState {
                     digest: *digest,
                     line: *line,
                     column: *column,
+                    file: file.clone(),
                     at,
                     due: None,
                     effects: Vec::new(),
@@ -284,7 +298,9 @@ impl RunState {
                 self.alarms.push(alarm);
             }
             Event::ScriptReturned { value } => self.script = Some(ScriptEnd::Returned(value.clone())),
-            Event::ScriptFailed { fault, line, column } => {
+            Event::ScriptFailed {
+                fault, line, column, ..
+            } => {
                 self.script = Some(ScriptEnd::Failed(fault.clone(), *line, *column));
             }
             Event::RunParked { why } => self.parked = Some(why.clone()),

@@ -115,6 +115,7 @@ mod tests {
             args,
             digest: Digest::ZERO,
             line: 1,
+            file: None,
         }
     }
 

@@ -12,7 +12,7 @@ use crate::connector::{Catalog, Connector};
 use crate::diagnostic::Diagnostic;
 use crate::digest::Digest;
 use crate::journal::{ENGINE_ABI, OnFailure, PlaybookKind};
-use crate::script::{Program, Vocabulary};
+use crate::script::{Library, Program, Vocabulary};
 
 /// A bundle to be stored, and what a run's header takes from it.
 #[derive(Clone, Debug, PartialEq)]
@@ -48,6 +48,9 @@ struct Written {
     deadline_ms: u64,
     script_name: String,
     script: String,
+    /// Files of the library, by the names they have inside bundles.
+    #[serde(default)]
+    library: BTreeMap<String, String>,
     connectors: BTreeMap<String, BTreeMap<String, String>>,
 }
 
@@ -58,7 +61,7 @@ struct Head {
 }
 
 /// The format of bundles this program writes.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// What goes into a bundle beside the connectors.
 #[derive(Clone, Debug)]
@@ -75,7 +78,7 @@ pub struct Parts<'a> {
     pub deadline_ms: u64,
     /// What whoever starts it gives.
     pub inputs: &'a InputSpecs,
-    /// The script.
+    /// The script, with its library.
     pub script: &'a Program,
 }
 
@@ -102,6 +105,7 @@ impl Bundle {
             deadline_ms: parts.deadline_ms,
             script_name: parts.script.name().to_owned(),
             script: parts.script.text().to_owned(),
+            library: library(parts.script),
             connectors: connectors
                 .connectors()
                 .map(|connector| (connector.manifest.name.clone(), scripts(&connector.files)))
@@ -120,6 +124,15 @@ impl Bundle {
             inputs: parts.inputs.clone(),
         }
     }
+}
+
+/// The library of a script under names that do not depend on where it lies.
+fn library(script: &Program) -> BTreeMap<String, String> {
+    let files = script.library().files().iter().map(|file| {
+        let name = file.name().rsplit('/').next().unwrap_or_default();
+        (format!("lib/{name}"), file.text().to_owned())
+    });
+    files.collect()
 }
 
 /// A bundle, ready to run.
@@ -172,8 +185,14 @@ impl Loaded {
         let own_kind = written.kind == PlaybookKind::Internal;
         let vocabulary =
             vocabulary(&connectors, own_kind).map_err(|error| NotABundle::Refused(error.to_string()))?;
+        let library = Library::new(
+            written
+                .library
+                .into_iter()
+                .map(|(name, text)| Program::new(name, text)),
+        );
         Ok(Loaded {
-            program: Program::new(written.script_name, written.script),
+            program: Program::new(written.script_name, written.script).with_library(&library),
             vocabulary,
             connectors,
         })

@@ -7,12 +7,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::bundle::{Bundle, Parts};
-use super::check::{Checked, Ground, check_folder};
-use super::folder::{self, Folder, MANIFEST};
+use super::check::{Checked, Ground, check_folder, check_library};
+use super::folder::{self, Folder, MANIFEST, Tree};
 use super::manifest::Manifest;
 use crate::connector;
 use crate::diagnostic::{Diagnostic, Severity};
-use crate::script::Program;
+use crate::script::{Library, Program};
 use crate::trigger::{Index, Trigger};
 
 /// One playbook, checked and ready to be started.
@@ -82,22 +82,31 @@ impl Catalog {
 
 /// Reads everything, and says everything that was found, errors and warnings, by file and place.
 pub(super) fn read(dirs: &[PathBuf], connectors: &connector::Catalog) -> (Catalog, Vec<Diagnostic>) {
-    let ground = match Ground::new(connectors) {
+    let mut found = Vec::new();
+    let own_trees: Vec<Tree> = dirs.iter().map(|dir| folder::below(dir)).collect();
+    let ours_tree = folder::embedded();
+    // A file of an operator's library takes the place of ours of that name, as folders do.
+    let mut library = BTreeMap::new();
+    for tree in [&ours_tree].into_iter().chain(&own_trees) {
+        found.extend(tree.found.iter().cloned());
+        library.extend(tree.library.clone());
+    }
+    let ground = match Ground::new(connectors, Library::new(library.into_values())) {
         Ok(ground) => ground,
         Err(diagnostic) => return (Catalog::default(), vec![*diagnostic]),
     };
-    let mut found = Vec::new();
+    found.extend(check_library(&ground));
     let mut own: BTreeMap<String, (Folder, Checked)> = BTreeMap::new();
     let mut ours: BTreeMap<String, (Folder, Checked)> = BTreeMap::new();
     // An operator's folder may lie in two of the named ones; it is the same playbook then, not a twin.
     let mut seen = std::collections::BTreeSet::new();
-    for folder in dirs.iter().flat_map(|dir| folder::below(dir)) {
+    for folder in own_trees.into_iter().flat_map(|tree| tree.folders) {
         let real = std::fs::canonicalize(&folder.path).unwrap_or_else(|_| PathBuf::from(&folder.path));
         if seen.insert(real) {
             gather(folder, &ground, &mut own, &mut found);
         }
     }
-    for folder in folder::embedded() {
+    for folder in ours_tree.folders {
         gather(folder, &ground, &mut ours, &mut found);
     }
     for (id, playbook) in ours {
@@ -107,7 +116,7 @@ pub(super) fn read(dirs: &[PathBuf], connectors: &connector::Catalog) -> (Catalo
     for (id, (folder, checked)) in own {
         found.extend(checked.found);
         if let (Some(manifest), Some(script)) = (checked.manifest, checked.script) {
-            let bundle = bundle(&manifest, &script, connectors);
+            let bundle = bundle(&manifest, &script, &ground);
             let playbook = Playbook {
                 manifest,
                 folder: folder.path,
@@ -156,7 +165,7 @@ fn gather(
     }
 }
 
-fn bundle(manifest: &Manifest, script: &Program, connectors: &connector::Catalog) -> Bundle {
+fn bundle(manifest: &Manifest, script: &Program, ground: &Ground<'_>) -> Bundle {
     // The name inside a bundle does not depend on where the folder lies, so that its digest does not either.
     let script = Program::new(format!("{}/playbook.rhai", manifest.id), script.text());
     let parts = Parts {
@@ -166,7 +175,7 @@ fn bundle(manifest: &Manifest, script: &Program, connectors: &connector::Catalog
         on_failure: manifest.on_failure,
         deadline_ms: manifest.deadline_ms,
         inputs: &manifest.inputs,
-        script: &script,
+        script: &script.with_library(ground.library()),
     };
-    Bundle::of(&parts, connectors)
+    Bundle::of(&parts, ground.connectors())
 }

@@ -15,7 +15,7 @@ use crate::connector;
 use crate::diagnostic::Diagnostic;
 use crate::journal::{OnFailure, PlaybookKind};
 use crate::limits::RUN_DEADLINE_MS;
-use crate::script::{self, Program, Vocabulary, Word};
+use crate::script::{self, Library, Program, Vocabulary, Word};
 use crate::trigger::Trigger;
 
 /// What a playbook's script may read.
@@ -35,10 +35,14 @@ pub(super) struct Ground<'a> {
     connectors: &'a connector::Catalog,
     words: Vocabulary,
     unprovided: BTreeSet<String>,
+    library: Library,
 }
 
-impl Ground<'_> {
-    pub(super) fn new(connectors: &connector::Catalog) -> Result<Ground<'_>, Box<Diagnostic>> {
+impl<'a> Ground<'a> {
+    pub(super) fn new(
+        connectors: &'a connector::Catalog,
+        library: Library,
+    ) -> Result<Ground<'a>, Box<Diagnostic>> {
         let unworded = |error: script::NotAWord| {
             let help = "rename the connector or the action";
             Box::new(Diagnostic::whole_file(
@@ -58,7 +62,18 @@ impl Ground<'_> {
             connectors,
             words,
             unprovided: names,
+            library,
         })
+    }
+
+    /// The connectors there are.
+    pub(super) fn connectors(&self) -> &'a connector::Catalog {
+        self.connectors
+    }
+
+    /// The functions that playbooks share.
+    pub(super) fn library(&self) -> &Library {
+        &self.library
     }
 
     /// The actions a name in a script can come to; none for words that are no actions.
@@ -221,13 +236,31 @@ fn check_script(
     deadline_ms: u64,
     inputs: &[&str],
 ) -> Vec<Diagnostic> {
-    let facts = match script::check(program, &ground.words, inputs) {
+    // Mistakes of the library are told once, by `check_library`.
+    let own = |found: Vec<Diagnostic>| found.into_iter().filter(|one| one.file == program.name());
+    let facts = match script::check(&program.with_library(&ground.library), &ground.words, inputs) {
+        Ok(facts) => facts,
+        Err(mistakes) => return own(mistakes).collect(),
+    };
+    let text = Text::new(program.text());
+    let mut found: Vec<Diagnostic> = own(facts.warnings).collect();
+    found.extend(calls::check(program, &text, &facts.calls, ground, deadline_ms));
+    found.extend(fields::check(program, &text));
+    found
+}
+
+/// Everything that is wrong with the functions that playbooks share.
+pub(super) fn check_library(ground: &Ground<'_>) -> Vec<Diagnostic> {
+    // As a playbook that does nothing would see it.
+    let nobody = Program::new("", "").with_library(&ground.library);
+    let facts = match script::check(&nobody, &ground.words, &INPUTS) {
         Ok(facts) => facts,
         Err(mistakes) => return mistakes,
     };
-    let text = Text::new(program.text());
     let mut found = facts.warnings;
-    found.extend(calls::check(program, &text, &facts.calls, ground, deadline_ms));
-    found.extend(fields::check(program, &text));
+    for (file, calls) in ground.library.files().iter().zip(&facts.library) {
+        let text = Text::new(file.text());
+        found.extend(calls::check(file, &text, calls, ground, RUN_DEADLINE_MS));
+    }
     found
 }

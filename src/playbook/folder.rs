@@ -9,6 +9,7 @@ use std::path::Path;
 use include_dir::{Dir, include_dir};
 
 use crate::diagnostic::{Diagnostic, nearest};
+use crate::script::Program;
 
 static EMBEDDED: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/playbooks");
 
@@ -16,6 +17,8 @@ pub(super) const MANIFEST: &str = "playbook.toml";
 pub(super) const TRIGGER: &str = "trigger.yml";
 pub(super) const SCRIPT: &str = "playbook.rhai";
 const FILES: [&str; 3] = [MANIFEST, TRIGGER, SCRIPT];
+/// The folder beside the areas whose scripts every playbook may call.
+const LIBRARY: &str = "lib";
 
 /// Largest file of a playbook, bytes. Scripts and triggers have smaller bounds of their own.
 const FILE_BYTES_MAX: u64 = 1 << 20;
@@ -66,19 +69,55 @@ impl Folder {
     }
 }
 
-/// The folders inside the binary.
-pub(super) fn embedded() -> Vec<Folder> {
-    let mut folders = Vec::new();
-    walk_embedded(&EMBEDDED, &mut folders);
-    folders
+/// What a folder of folders holds.
+#[derive(Debug, Default)]
+pub(super) struct Tree {
+    /// Its playbooks.
+    pub(super) folders: Vec<Folder>,
+    /// The files of its library, by their names; each script is named by its path.
+    pub(super) library: BTreeMap<String, Program>,
+    /// What is wrong with the folder of the library itself.
+    pub(super) found: Vec<Diagnostic>,
 }
 
-fn walk_embedded(dir: &Dir<'_>, folders: &mut Vec<Folder>) {
+impl Tree {
+    /// Takes a file of the library in.
+    fn shared(&mut self, path: String, name: &str, text: String) {
+        if name.ends_with(".rhai") {
+            self.library.insert(name.to_owned(), Program::new(path, text));
+        } else if [".toml", ".yml", ".yaml"]
+            .iter()
+            .any(|ending| name.ends_with(ending))
+        {
+            let message = format!("`{name}` is no script and would never be read");
+            let help = "the library holds scripts of functions, `lib/NAME.rhai`; move the file elsewhere";
+            self.found
+                .push(Diagnostic::whole_file("P015", message, path, help));
+        }
+    }
+}
+
+/// The folders inside the binary.
+pub(super) fn embedded() -> Tree {
+    let mut tree = Tree::default();
+    walk_embedded(&EMBEDDED, &mut tree);
+    tree
+}
+
+fn walk_embedded(dir: &Dir<'_>, tree: &mut Tree) {
     let name_of = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned());
     let names: Vec<String> = dir.files().filter_map(|file| name_of(file.path())).collect();
     if !is_playbook(&names) {
         for inner in dir.dirs() {
-            walk_embedded(inner, folders);
+            if inner.path() != Path::new(LIBRARY) {
+                walk_embedded(inner, tree);
+                continue;
+            }
+            for file in inner.files() {
+                if let (Some(name), Some(text)) = (name_of(file.path()), file.contents_utf8()) {
+                    tree.shared(format!("playbooks/{LIBRARY}/{name}"), &name, text.to_owned());
+                }
+            }
         }
         return;
     }
@@ -89,23 +128,44 @@ fn walk_embedded(dir: &Dir<'_>, folders: &mut Vec<Folder>) {
             folder.files.insert(name, text.to_owned());
         }
     }
-    folders.push(folder);
+    tree.folders.push(folder);
 }
 
-/// The folders below `dir`, which may itself be one. An unreadable one is among the folders, with the reason.
-pub(super) fn below(dir: &Path) -> Vec<Folder> {
-    let mut folders = Vec::new();
-    walk(dir, FOLDERS_MAX, &mut folders);
-    folders
+/// The folders below `dir`, which may itself be one, and the library in it. An unreadable one is among the
+/// folders, with the reason.
+pub(super) fn below(dir: &Path) -> Tree {
+    let mut tree = Tree::default();
+    walk(dir, FOLDERS_MAX, &mut tree);
+    tree
 }
 
-fn walk(dir: &Path, folders_left: usize, folders: &mut Vec<Folder>) {
+fn read_library(dir: &Path, tree: &mut Tree) {
+    let names = match entries(dir) {
+        Ok((names, _)) => names,
+        Err(error) => {
+            tree.found.push(unreadable(dir.display().to_string(), &error));
+            return;
+        }
+    };
+    for name in names {
+        let path = dir.join(&name);
+        let shown = path.display().to_string();
+        match read(&path) {
+            Ok(text) => tree.shared(shown, &name, text),
+            // What is no text is no script either.
+            Err(error) if name.ends_with(".rhai") => tree.found.push(unreadable(shown, &error)),
+            Err(_) => {}
+        }
+    }
+}
+
+fn walk(dir: &Path, folders_left: usize, tree: &mut Tree) {
     let mut folder = Folder::new(dir.display().to_string());
     let (names, inner) = match entries(dir) {
         Ok(entries) => entries,
         Err(error) => {
             folder.found.push(unreadable(folder.path.clone(), &error));
-            folders.push(folder);
+            tree.folders.push(folder);
             return;
         }
     };
@@ -122,9 +182,10 @@ fn walk(dir: &Path, folders_left: usize, folders: &mut Vec<Folder>) {
                 Err(error) => folder.found.push(unreadable(folder.file(&name), &error)),
             }
         }
-        folders.push(folder);
+        tree.folders.push(folder);
         return;
     }
+    let is_root = folders_left == FOLDERS_MAX;
     let Some(folders_left) = folders_left.checked_sub(1) else {
         let message = format!("the folder lies deeper than {FOLDERS_MAX} and is not read");
         folder.found.push(Diagnostic::whole_file(
@@ -133,11 +194,15 @@ fn walk(dir: &Path, folders_left: usize, folders: &mut Vec<Folder>) {
             folder.path.clone(),
             "move it up",
         ));
-        folders.push(folder);
+        tree.folders.push(folder);
         return;
     };
     for name in inner {
-        walk(&dir.join(name), folders_left, folders);
+        if is_root && name == LIBRARY {
+            read_library(&dir.join(name), tree);
+        } else {
+            walk(&dir.join(name), folders_left, tree);
+        }
     }
 }
 

@@ -372,6 +372,7 @@ mod tests {
             digest: Digest::ZERO,
             line: 1,
             column: 1,
+            file: None,
             at: Time(0),
             due: None,
             effects: vec![],

@@ -322,6 +322,7 @@ impl Driver {
                     fault,
                     line: small(at.line),
                     column: small(at.column),
+                    file: error.file,
                 });
                 events
             }
@@ -368,6 +369,7 @@ impl Driver {
                     fault: Fault::new("limit", message),
                     line: 0,
                     column: 0,
+                    file: None,
                 }]
             }
         };
@@ -390,6 +392,7 @@ impl Driver {
                     digest: asked.digest,
                     line: small(asked.at.line),
                     column: small(asked.at.column),
+                    file: asked.file,
                 });
             }
         }
@@ -399,6 +402,7 @@ impl Driver {
                 fault: Fault::new("limit", message),
                 line: 0,
                 column: 0,
+                file: None,
             }];
         }
         if open == 0 {
@@ -416,6 +420,7 @@ fn tell(asked: Asked) -> Event {
         args: asked.args,
         digest: asked.digest,
         line: small(asked.at.line),
+        file: asked.file,
     }
 }
 

@@ -110,7 +110,7 @@ pub fn next(state: &RunState, progress: &Progress, now: Time) -> Next {
     }
     for (_, asked) in open_steps(state) {
         if let Some(due) = asked.due {
-            wait.note(due, || format!("the wait at line {} until {due}", asked.line));
+            wait.note(due, || format!("the wait at {} until {due}", asked.place()));
         }
     }
     if state.script.is_none() {
@@ -182,6 +182,7 @@ fn consequences(state: &RunState, progress: &Progress, now: Time) -> Vec<Event> 
             fault,
             line: 0,
             column: 0,
+            file: None,
         });
     }
     events

@@ -94,6 +94,7 @@ impl Record {
             name: step.name.clone(),
             args: step.args.clone(),
             at: Position::default(),
+            file: None,
             digest: step.digest,
         };
         let result = match result {

@@ -32,14 +32,23 @@ pub struct Asked {
     pub name: String,
     /// The arguments.
     pub args: Vec<Value>,
-    /// Where in the program.
+    /// Where in the program, or in the library file.
     pub at: Position,
+    /// The file of the library it is in; none for the program itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
     /// The digest of name and arguments.
     pub digest: Digest,
 }
 
 impl Asked {
-    pub(super) fn new(step: StepId, kind: Kind, name: &str, args: Vec<Value>, at: Position) -> Asked {
+    pub(super) fn new(
+        step: StepId,
+        kind: Kind,
+        name: &str,
+        args: Vec<Value>,
+        (file, at): (Option<String>, Position),
+    ) -> Asked {
         let mut parts = vec![name.to_owned()];
         parts.extend(args.iter().map(digest::canonical));
         Asked {
@@ -48,6 +57,7 @@ impl Asked {
             name: name.to_owned(),
             args,
             at,
+            file,
             digest: Digest::of_parts(&parts),
         }
     }
@@ -182,8 +192,11 @@ pub struct Failure {
     pub action: Option<String>,
     /// More, as the thrower likes.
     pub data: Value,
-    /// Where in the program.
+    /// Where in the program, or in the library file.
     pub at: Option<Position>,
+    /// The file of the library it is in; none for the program itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
     /// The calls around it, innermost first, as text.
     pub chain: Vec<String>,
 }
@@ -202,8 +215,14 @@ impl Failure {
             action,
             data,
             at,
+            file: None,
             chain,
         }
+    }
+
+    /// The same, in a file of the library if it is in one.
+    pub(super) fn in_file(self, file: Option<String>) -> Failure {
+        Failure { file, ..self }
     }
 
     /// The part of it that scripts see.

@@ -8,10 +8,11 @@ use rhai::packages::{
     ArithmeticPackage, BasicArrayPackage, BasicFnPackage, BasicIteratorPackage, BasicMapPackage,
     BasicMathPackage, BasicStringPackage, LogicPackage, MoreStringPackage, Package,
 };
-use rhai::{Dynamic, Engine, FnPtr, ImmutableString, Module, OptimizationLevel};
+use rhai::{Dynamic, Engine, FnPtr, ImmutableString, Module, OptimizationLevel, Token};
 
 use super::advance::Thrown;
 use super::json::{Json, Root};
+use super::library::known_name;
 use super::state::{Ending, State, ended};
 use super::vocabulary::{Kind, Vocabulary};
 use super::word::{self, Outcome, say};
@@ -75,7 +76,7 @@ fn limit(engine: &mut Engine) {
 
 #[allow(
     deprecated,
-    reason = "`on_var` and `on_def_var` are marked volatile, not deprecated; Rhai is pinned"
+    reason = "`on_var`, `on_def_var` and `on_parse_token` are marked volatile, not deprecated; Rhai is pinned"
 )]
 fn watch(engine: &mut Engine, state: &Rc<State>) {
     let of = state.clone();
@@ -89,6 +90,17 @@ fn watch(engine: &mut Engine, state: &Rc<State>) {
     });
     let of = state.clone();
     engine.on_def_var(move |_, variable, _| Ok(!of.has_input(variable.name())));
+    let of = state.clone();
+    // A function of the library gets a name of its own while its definition is read.
+    engine.on_parse_token(move |token, _, _| match token {
+        Token::Identifier(name) if of.names_function(false) => {
+            Token::Identifier(Box::new(known_name(&name).into()))
+        }
+        token => {
+            of.names_function(matches!(token, Token::Fn));
+            token
+        }
+    });
 }
 
 /// A function has no text and no name that a script could see, for they would differ between versions.

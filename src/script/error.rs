@@ -6,7 +6,8 @@ use serde_json::Value;
 
 use super::advance::{Failure, Thrown};
 use super::json::{Json, Root};
-use super::state::place;
+use super::library::spoken;
+use super::state::State;
 use super::value::{Allowance, to_json};
 use crate::limits;
 
@@ -30,12 +31,13 @@ pub(super) fn thrown_map(code: &str, message: &str, action: Option<String>, data
 }
 
 /// An error that ended an evaluation.
-pub(super) fn failure(error: &EvalAltResult) -> Failure {
+pub(super) fn failure(error: &EvalAltResult, state: &State) -> Failure {
     let (thrown, at) = (thrown(error), innermost(error));
     let mut chain = Vec::new();
-    calls_around(error, &mut chain);
+    calls_around(error, state, &mut chain);
     chain.reverse();
-    Failure::of(thrown, place(at), chain)
+    let (file, place) = state.place(at);
+    Failure::of(thrown, (!at.is_none()).then_some(place), chain).in_file(file)
 }
 
 /// An error as a script sees it, whatever it was.
@@ -98,19 +100,20 @@ fn innermost(error: &EvalAltResult) -> rhai::Position {
     }
 }
 
-fn calls_around(error: &EvalAltResult, chain: &mut Vec<String>) {
+fn calls_around(error: &EvalAltResult, state: &State, chain: &mut Vec<String>) {
     if let EvalAltResult::ErrorInFunctionCall(name, _, inner, at) = error {
-        let at = at
-            .line()
-            .map(|line| format!(" (line {line})"))
-            .unwrap_or_default();
+        let at = match state.place(*at) {
+            (_, place) if place.line == 0 => String::new(),
+            (None, place) => format!(" (line {})", place.line),
+            (Some(file), place) => format!(" ({file}, line {})", place.line),
+        };
         let name = if name.starts_with("anon$") {
             "a closure".to_owned()
         } else {
-            format!("`{name}`")
+            format!("`{}`", spoken(name))
         };
         chain.push(format!("in call to {name}{at}"));
-        calls_around(inner, chain);
+        calls_around(inner, state, chain);
     }
 }
 
@@ -172,6 +175,7 @@ fn plain(text: &str) -> String {
         rest = after.trim_start_matches(|c: char| c.is_ascii_hexdigit());
     }
     out.push_str(rest);
-    out.replace(std::any::type_name::<Json>(), "data")
+    spoken(&out)
+        .replace(std::any::type_name::<Json>(), "data")
         .replace(std::any::type_name::<ImmutableString>(), "string")
 }

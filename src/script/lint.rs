@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use rhai::{AST, ASTNode, Engine, Expr, FnCallExpr, FnPtr, Stmt};
 
 use super::check::{Call, Facts};
+use super::library::{Layout, known_name, own_name, spoken};
 use super::literal::Literal;
-use super::program::Program;
 use super::state::place;
 use super::vocabulary::{Kind, OWN_WORDS, Vocabulary};
 use crate::diagnostic::{Diagnostic, Severity, nearest};
@@ -48,7 +48,7 @@ const ELSEWHERE: [(&str, &str); 8] = [
 pub(super) fn lint(
     engine: &Engine,
     ast: &AST,
-    program: &Program,
+    layout: &Layout,
     vocabulary: &Vocabulary,
     inputs: &[&str],
 ) -> Result<Facts, Vec<Diagnostic>> {
@@ -66,7 +66,7 @@ pub(super) fn lint(
     }
     let mut scripted: BTreeMap<String, BTreeSet<usize>> = BTreeMap::new();
     let mut linter = Linter {
-        program,
+        layout,
         vocabulary,
         natives,
         scripted: BTreeMap::new(),
@@ -78,7 +78,7 @@ pub(super) fn lint(
     let mut functions = Vec::new();
     for function in ast.iter_functions() {
         let params = function.params.len();
-        if !function.name.starts_with("anon$") {
+        if !function.name.starts_with("anon$") && own_name(function.name).is_none() {
             linter.defines(function.name);
             functions.push((function.name.to_owned(), params));
         }
@@ -92,12 +92,13 @@ pub(super) fn lint(
     ast.walk(&mut |path: &[ASTNode]| linter.visit(path, inputs));
     for function in ast.iter_functions() {
         let captured = linter.captured.get(function.name).copied().unwrap_or(0);
-        linter.params(function.params.get(captured..).unwrap_or_default(), inputs);
+        let params = function.params.get(captured..).unwrap_or_default();
+        linter.params(function.name, params, inputs);
     }
     let Linter {
         mut found, mut calls, ..
     } = linter;
-    found.sort_by_key(|diagnostic| (diagnostic.line, diagnostic.column));
+    found.sort_by(|one, two| (&one.file, one.line, one.column).cmp(&(&two.file, two.line, two.column)));
     found.dedup();
     let (errors, warnings): (Vec<_>, Vec<_>) = found
         .into_iter()
@@ -106,15 +107,26 @@ pub(super) fn lint(
         return Err(errors);
     }
     calls.sort_by_key(|call| call.at);
+    let mut library = vec![Vec::new(); layout.library().count()];
+    let mut own = Vec::new();
+    for mut call in calls {
+        let number = layout.number(call.at.line);
+        (_, call.at) = layout.place(call.at);
+        match number.and_then(|n| library.get_mut(n)) {
+            Some(file) => file.push(call),
+            None => own.push(call),
+        }
+    }
     Ok(Facts {
-        calls,
+        calls: own,
+        library,
         functions,
         warnings,
     })
 }
 
 struct Linter<'a> {
-    program: &'a Program,
+    layout: &'a Layout,
     vocabulary: &'a Vocabulary,
     natives: BTreeMap<String, BTreeSet<usize>>,
     scripted: BTreeMap<String, BTreeSet<usize>>,
@@ -231,7 +243,7 @@ impl Linter<'_> {
         }
         if !arities.is_empty() {
             let fits: Vec<String> = arities.iter().map(usize::to_string).collect();
-            let message = format!("`{name}` does not take {count} {}", arguments(count));
+            let message = format!("`{}` does not take {count} {}", spoken(name), arguments(count));
             self.error("P003", message, at, format!("it takes {}", fits.join(" or ")));
             return;
         }
@@ -244,7 +256,20 @@ impl Linter<'_> {
             );
             return;
         }
-        let visible = |name: &&String| rhai::is_valid_identifier(name) && !name.starts_with("anon$");
+        if let Some(own) = own_name(name) {
+            let message = format!("the library has no function `{own}`");
+            let known: Vec<&str> = self.scripted.keys().filter_map(|name| own_name(name)).collect();
+            let help = match nearest(own, known.iter().copied()) {
+                Some(near) => format!("did you mean `lib::{near}`?"),
+                None if known.is_empty() => "there is no `lib/*.rhai` beside the playbooks".to_owned(),
+                None => format!("add `fn {own}` to a file in `lib`, beside the playbooks"),
+            };
+            self.error("P002", message, at, help);
+            return;
+        }
+        let visible = |name: &&String| {
+            rhai::is_valid_identifier(name) && !name.starts_with("anon$") && own_name(name).is_none()
+        };
         let known = self
             .natives
             .keys()
@@ -252,7 +277,11 @@ impl Linter<'_> {
             .chain(&more)
             .filter(visible);
         let local = more.iter().filter(|word| word.ends_with(&format!("::{name}")));
-        let help = match nearest(name, local.chain(known).map(String::as_str)) {
+        let close = nearest(name, local.chain(known).map(String::as_str));
+        let help = match close {
+            _ if self.scripted.contains_key(&known_name(name)) => {
+                format!("write `lib::{name}`: functions of the library have their prefix everywhere")
+            }
             Some(known) => format!("did you mean `{known}`?"),
             None => match more.iter().find(|word| word.ends_with(&format!("::{name}"))) {
                 Some(word) => format!("did you mean `{word}`?"),
@@ -298,10 +327,8 @@ impl Linter<'_> {
             let message =
                 format!("`{name}` in a loop is done one after the other and stops at the first error");
             let help = "use `each(list, |item| …)`, which goes on and does many at once".to_owned();
-            let place = (at.line, at.column);
-            let (file, text) = (self.program.name(), self.program.text());
-            self.found
-                .push(Diagnostic::error_at("P007", message, file, text, place, help).as_warning());
+            let found = self.diagnostic("P007", message, (at.line, at.column), help);
+            self.found.push(found.as_warning());
         }
         let args = call.args.iter().map(Literal::of).collect();
         self.calls.push(Call {
@@ -331,24 +358,31 @@ impl Linter<'_> {
         }
     }
 
-    fn params(&mut self, params: &[&str], inputs: &[&str]) {
+    fn params(&mut self, function: &str, params: &[&str], inputs: &[&str]) {
+        let own = own_name(function);
+        let definition = format!("fn {}", own.unwrap_or_default());
+        let of_library = self.layout.library().map(|(_, file)| file);
+        let file = match own {
+            Some(_) => of_library
+                .into_iter()
+                .find(|file| file.text().contains(&definition)),
+            None => None,
+        };
+        let (file, text) = match file {
+            Some(file) => (file.name(), file.text()),
+            None => (self.layout.program().name(), self.layout.program().text()),
+        };
         for param in params.iter().filter(|param| inputs.contains(param)) {
-            let text = self.program.text();
             let is_param = |(at, _): &(usize, &str)| {
                 let before = text.get(..*at).unwrap_or("").trim_end();
                 before.ends_with(['(', ',', '|'])
             };
             let at = text.match_indices(param).find(is_param).map_or(0, |(at, _)| at);
             let message = format!("`{param}` is an input of the script and cannot be a parameter");
-            let (file, span) = (self.program.name(), at..at + param.len());
-            self.found.push(Diagnostic::error(
-                "P005",
-                message,
-                file,
-                text,
-                span,
-                "choose another name",
-            ));
+            let span = at..at + param.len();
+            let help = "choose another name";
+            self.found
+                .push(Diagnostic::error("P005", message, file, text, span, help));
         }
     }
 
@@ -356,18 +390,13 @@ impl Linter<'_> {
         if self.vocabulary.get(name).is_none() && !OWN_WORDS.contains(&name) {
             return;
         }
-        let text = self.program.text();
+        let text = self.layout.program().text();
         let at = text.find(&format!("fn {name}")).map_or(0, |at| at + 3);
         let message = format!("`{name}` is a word of Cordon and cannot be defined again");
-        let (file, span) = (self.program.name(), at..at + name.len());
-        self.found.push(Diagnostic::error(
-            "P005",
-            message,
-            file,
-            text,
-            span,
-            "choose another name",
-        ));
+        let (file, span) = (self.layout.program().name(), at..at + name.len());
+        let help = "choose another name";
+        self.found
+            .push(Diagnostic::error("P005", message, file, text, span, help));
     }
 
     fn shadows(&mut self, name: &str, at: rhai::Position, inputs: &[&str]) {
@@ -384,16 +413,26 @@ impl Linter<'_> {
 
     fn error(&mut self, code: &'static str, message: String, at: rhai::Position, help: String) {
         let place = (at.line().unwrap_or(1), at.position().unwrap_or(1));
-        let (file, text) = (self.program.name(), self.program.text());
-        self.found
-            .push(Diagnostic::error_at(code, message, file, text, place, help));
+        let found = self.diagnostic(code, message, place, help);
+        self.found.push(found);
     }
 
     fn warning(&mut self, code: &'static str, message: String, at: rhai::Position, help: String) {
         let place = (at.line().unwrap_or(1), at.position().unwrap_or(1));
-        let (file, text) = (self.program.name(), self.program.text());
-        self.found
-            .push(Diagnostic::error_at(code, message, file, text, place, help).as_warning());
+        let found = self.diagnostic(code, message, place, help);
+        self.found.push(found.as_warning());
+    }
+
+    /// In the file that a place belongs to.
+    fn diagnostic(
+        &self,
+        code: &'static str,
+        message: String,
+        (line, column): (usize, usize),
+        help: String,
+    ) -> Diagnostic {
+        let (file, line) = self.layout.locate(line);
+        Diagnostic::error_at(code, message, file.name(), file.text(), (line, column), help)
     }
 }
 

@@ -95,7 +95,7 @@ impl Machine {
                     .call_fn_with_options::<Dynamic>(options, &mut scope, ast, name, args)
             }
         };
-        let value = result.map_err(|error| Box::new(failure(&error)))?;
+        let value = result.map_err(|error| Box::new(failure(&error, &self.state)))?;
         if self.state.is_ended() {
             return Ok(serde_json::Value::Null);
         }
@@ -123,7 +123,7 @@ impl Machine {
             return program;
         }
         let names: Vec<&str> = job.inputs.keys().map(String::as_str).collect();
-        let program = match compile(&self.engine, &job.program, &job.vocabulary, &names) {
+        let program = match compile(&self.engine, &self.state, &job.program, &job.vocabulary, &names) {
             Ok((ast, _)) => Ok(Rc::new(ast)),
             Err(diagnostics) => {
                 let first = diagnostics.first();

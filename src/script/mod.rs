@@ -7,12 +7,14 @@
 mod advance;
 mod branch;
 mod check;
+mod code;
 mod data;
 mod engine;
 mod error;
 mod evaluators;
 mod isolate;
 mod json;
+mod library;
 mod lint;
 mod literal;
 mod machine;
@@ -26,7 +28,9 @@ mod word;
 
 pub use advance::{Advance, Answer, Answers, Asked, Failure, Interrupted, Position, Thrown, Told};
 pub use check::{Call, Facts, check};
+pub use code::code_of;
 pub use evaluators::{Evaluators, advance};
+pub use library::Library;
 pub use literal::Literal;
 pub use program::{Entry, Inputs, Job, Program};
 pub use step::{NotAStep, StepId};

@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::advance::{Answers, Told};
+use super::library::Library;
 use super::vocabulary::Vocabulary;
 use crate::digest::Digest;
 
@@ -19,6 +20,7 @@ pub struct Program(Arc<Inner>);
 struct Inner {
     name: String,
     text: String,
+    library: Library,
     digest: Digest,
 }
 
@@ -28,7 +30,22 @@ impl Program {
     pub fn new(name: impl Into<String>, text: impl Into<String>) -> Program {
         let (name, text) = (name.into(), text.into());
         let digest = Digest::of(text.as_bytes());
-        Program(Arc::new(Inner { name, text, digest }))
+        Program(Arc::new(Inner {
+            name,
+            text,
+            library: Library::default(),
+            digest,
+        }))
+    }
+
+    /// The same program over a library: it may call `lib::name(…)`.
+    pub fn with_library(&self, library: &Library) -> Program {
+        Program(Arc::new(Inner {
+            name: self.0.name.clone(),
+            text: self.0.text.clone(),
+            digest: library.digest_with(&self.0.text),
+            library: library.clone(),
+        }))
     }
 
     /// The file as its author knows it.
@@ -41,7 +58,12 @@ impl Program {
         &self.0.text
     }
 
-    /// The digest of the text; the name does not count.
+    /// The functions it shares with others.
+    pub fn library(&self) -> &Library {
+        &self.0.library
+    }
+
+    /// The digest of the text and of the library; the program's own name does not count.
     pub fn digest(&self) -> Digest {
         self.0.digest
     }

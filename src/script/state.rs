@@ -11,7 +11,8 @@ use std::time::Instant;
 use rhai::{Dynamic, EvalAltResult};
 
 use super::advance::{Advance, Answer, Answers, Asked, Failure, Interrupted, Position, Thrown, Told};
-use super::program::{Inputs, Job};
+use super::library::Layout;
+use super::program::{Inputs, Job, Program};
 use super::step::StepId;
 use crate::digest::Digest;
 use crate::limits;
@@ -47,6 +48,9 @@ pub(super) struct Depth {
 
 /// The state that the natives of one engine share; one evaluation at a time uses it.
 pub(super) struct State {
+    layout: RefCell<Layout>,
+    /// Whether a file of the library is being compiled, and whether its last token was `fn`.
+    naming: Cell<(bool, bool)>,
     inputs: RefCell<Arc<Inputs>>,
     answers: RefCell<Arc<Answers>>,
     recorded_tells: RefCell<Arc<Told>>,
@@ -75,6 +79,8 @@ pub(super) fn ended(at: rhai::Position) -> Box<EvalAltResult> {
 impl State {
     pub(super) fn new() -> Rc<State> {
         Rc::new(State {
+            layout: RefCell::new(Layout::of(&Program::new("", ""))),
+            naming: Cell::default(),
             inputs: RefCell::default(),
             answers: RefCell::default(),
             recorded_tells: RefCell::default(),
@@ -98,6 +104,7 @@ impl State {
 
     /// Begins an evaluation on this thread, which must have just started its stack.
     pub(super) fn begin(&self, job: &Job) {
+        self.layout.replace(Layout::of(&job.program));
         self.inputs.replace(job.inputs.clone());
         self.answers.replace(job.answers.clone());
         self.recorded_tells.replace(job.told.clone());
@@ -117,6 +124,24 @@ impl State {
         self.replayed_answers.borrow_mut().clear();
         self.replayed_tells.borrow_mut().clear();
         self.look();
+    }
+
+    /// A place as everything outside this room sees it, and the library file it is in.
+    pub(super) fn place(&self, at: rhai::Position) -> (Option<String>, Position) {
+        self.layout.borrow().place(place(at).unwrap_or_default())
+    }
+
+    /// Says whether functions that are compiled now belong to the library.
+    pub(super) fn compile_library(&self, library: bool) {
+        self.naming.set((library, false));
+    }
+
+    /// Whether the name that comes now is that of a function of the library being defined. `is_fn` says whether
+    /// the token is `fn`.
+    pub(super) fn names_function(&self, is_fn: bool) -> bool {
+        let (library, after_fn) = self.naming.get();
+        self.naming.set((library, is_fn));
+        library && after_fn
     }
 
     /// One operation of the language. True when the evaluation must end now.
@@ -295,11 +320,12 @@ impl State {
                     found,
                 },
                 Some(Ending::Failed(thrown)) => {
-                    let (at, chain) = result
-                        .err()
-                        .map_or((None, Vec::new()), |error| (error.at, error.chain));
+                    let around = result.err().map(|error| *error);
+                    let (at, file, chain) = around.map_or((None, None, Vec::new()), |error| {
+                        (error.at, error.file, error.chain)
+                    });
                     Advance::Failed {
-                        error: Failure::of(thrown, at, chain),
+                        error: Failure::of(thrown, at, chain).in_file(file),
                         told,
                     }
                 }

@@ -8,7 +8,7 @@ use rhai::{Dynamic, EvalAltResult, FuncRegistration, Module, NativeCallContext};
 use super::advance::{Asked, Thrown};
 use super::error::{throw, thrown_map};
 use super::json::{Json, Root};
-use super::state::{Ending, State, ended, place, tell_text};
+use super::state::{Ending, State, ended, tell_text};
 use super::value::{Allowance, to_json};
 use super::vocabulary::{Kind, Word};
 
@@ -64,7 +64,7 @@ pub(super) fn say(state: &State, kind: Kind, name: &str, args: &[Dynamic], at: r
         state.end(Ending::Failed(thrown));
         return Err(ended(at));
     }
-    let asked = Asked::new(state.next_step(), kind, name, data, place(at).unwrap_or_default());
+    let asked = Asked::new(state.next_step(), kind, name, data, state.place(at));
     match kind {
         Kind::Ask => ask(state, asked, at),
         Kind::Tell => tell(state, asked, at),

@@ -64,3 +64,51 @@ fn a_warning_does_not_keep_a_playbook_out() {
     );
     assert!(Catalog::load(&dirs, &connectors()).unwrap().get("slow").is_some());
 }
+
+#[test]
+fn functions_of_the_library_are_called_by_playbooks_and_are_in_their_bundles() {
+    let dir = tempfile::tempdir().unwrap();
+    write(
+        dir.path(),
+        "own/one",
+        "one",
+        "note(lib::named(finding.all(\"host\")));",
+    );
+    let before = Catalog::load(&[dir.path().to_owned()], &connectors()).unwrap_err();
+    assert_eq!(before.first().map(|error| error.code), Some("P002"));
+    let library = dir.path().join("lib");
+    std::fs::create_dir_all(&library).unwrap();
+    let text = "fn named(list) { list.map(|one| one.name) }\n";
+    std::fs::write(library.join("named.rhai"), text).unwrap();
+    std::fs::write(library.join("README.md"), "words").unwrap();
+    let load = || Catalog::load(&[dir.path().to_owned()], &connectors()).unwrap();
+    let first = load().get("one").unwrap().bundle.clone();
+    let loaded = crate::playbook::Loaded::open(&first.bytes).unwrap();
+    let file = loaded
+        .program
+        .library()
+        .files()
+        .iter()
+        .find(|file| file.name() == "lib/named.rhai");
+    assert_eq!(file.map(|file| file.text()), Some(text));
+    std::fs::write(library.join("named.rhai"), format!("{text}// more")).unwrap();
+    assert_ne!(load().get("one").unwrap().bundle.digest, first.digest);
+}
+
+#[test]
+fn a_mistake_in_the_library_is_told_once_and_names_its_file() {
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path(), "own/one", "one", "note(finding.title);");
+    write(dir.path(), "own/two", "two", "note(finding.title);");
+    let library = dir.path().join("lib");
+    std::fs::create_dir_all(&library).unwrap();
+    let script = "fn stop(host) {\n    endpoint::isolate(host, #{ laese: \"4h\" })\n}\n";
+    std::fs::write(library.join("stop.rhai"), script).unwrap();
+    std::fs::write(library.join("notes.toml"), "").unwrap();
+    let found = check(&[dir.path().to_owned()], &connectors());
+    let told: Vec<(&str, &str, usize)> = found
+        .iter()
+        .map(|one| (one.code, one.file.rsplit('/').next().unwrap(), one.line))
+        .collect();
+    assert_eq!(told, [("P015", "notes.toml", 0), ("P017", "stop.rhai", 2)]);
+}

@@ -5,6 +5,7 @@ mod checking;
 mod data;
 mod errors;
 mod hostile;
+mod library;
 mod replay;
 
 use std::collections::BTreeMap;

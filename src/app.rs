@@ -17,7 +17,8 @@ use crate::limits::HALT_REFRESH_MS;
 use crate::notify::{self, LogChannel};
 use crate::run::{self, Builtins, Connected, HaltSwitch, Handle};
 use crate::script::Evaluators;
-use crate::store::Store;
+use crate::secret::SealingKey;
+use crate::store::{Sealed, Store};
 
 mod demo;
 mod serve;
@@ -79,8 +80,9 @@ impl Node {
         } = parts;
         let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let evaluators = Arc::new(Evaluators::start(threads).context("failed to start evaluation threads")?);
-        let invoker =
-            Invoker::new(evaluators.clone(), clock.clone()).context("failed to set up the HTTP client")?;
+        let invoker = Invoker::new(evaluators.clone(), clock.clone())
+            .context("failed to set up the HTTP client")?
+            .keeping_secrets(Sealed::new(store.clone(), SealingKey::new(key)));
         let (halt, switch) = watch::channel(look_at_switch(&*store).await);
         let context = Arc::new(run::Context::new(
             store.clone(),

@@ -16,6 +16,7 @@ mod mask;
 mod page;
 mod read;
 mod resolve;
+mod resolve_instance;
 mod secret_ref;
 mod source;
 
@@ -117,7 +118,7 @@ impl Config {
     /// Reads a file. Relative paths in it are relative to its folder.
     ///
     /// # Errors
-    /// Everything that is wrong with it, with places: codes `K001` to `K015` of `docs/errors`.
+    /// Everything that is wrong with it, with places: codes `K001` to `K019` of `docs/errors`.
     pub fn load(path: &Path) -> Result<Config, Vec<Diagnostic>> {
         let shown = path.display().to_string();
         let text = std::fs::read_to_string(path).map_err(|error| {

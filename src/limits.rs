@@ -66,6 +66,12 @@ pub const PAGE_MAX: usize = 1_000;
 
 /// Largest answer read from a vendor, bytes; reading stops there.
 pub const VENDOR_BODY_BYTES_MAX: usize = 4 << 20;
+/// Deepest nesting of a vendor's XML. Answers of AWS stay below 10.
+pub const XML_DEPTH_MAX: usize = 32;
+/// Most elements of a vendor's XML.
+pub const XML_NODES_MAX: usize = 50_000;
+/// Most certificates in an instance's `ca` file; the public web needs about 150.
+pub const CA_CERTIFICATES_MAX: usize = 500;
 /// Total time of one request to a vendor, ms.
 pub const VENDOR_REQUEST_MS: u64 = 20_000;
 /// Time to connect to a vendor, ms.

@@ -1,7 +1,8 @@
 //! `[connectors.NAME]`: an account at a vendor's, its credentials, and which entities it owns.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
 
 use url::Url;
 
@@ -9,15 +10,20 @@ use super::page::{Page, Placed, Table};
 use super::read::{entity_type, is_name};
 use super::secret_ref::SecretRef;
 use super::source::reference;
-use crate::connector::{Overrides, Owns, check_base_url};
+use crate::connector::{HostPattern, Overrides, Owns, check_base_url};
 
 /// An instance as written.
 #[derive(Clone, Debug)]
 pub(super) struct InstanceDraft {
     pub(super) name: Placed<String>,
     pub(super) connector: Placed<String>,
-    pub(super) base_url: Option<Url>,
+    pub(super) base_url: Option<Placed<Url>>,
     pub(super) credentials: Vec<(Placed<String>, Placed<SecretRef>)>,
+    pub(super) settings: Vec<(Placed<String>, Placed<serde_json::Value>)>,
+    pub(super) hosts: Vec<Placed<HostPattern>>,
+    pub(super) ca: Option<Placed<PathBuf>>,
+    /// Where `tls = "none"` stands.
+    pub(super) without_tls: Option<Range<usize>>,
     pub(super) when: Vec<Owns>,
     pub(super) overrides: Overrides,
 }
@@ -49,6 +55,30 @@ pub(super) fn read(
             }
         }
     }
+    let settings = table
+        .table(page, "settings")
+        .map_or_else(Vec::new, |inner| inner.every_setting(page));
+    let hosts = table
+        .texts(page, "hosts")
+        .into_iter()
+        .filter_map(|text| host(page, text))
+        .collect();
+    let ca = table.text(page, "ca").map(|text| Placed {
+        value: dir.join(text.value),
+        span: text.span,
+    });
+    let without_tls = table.text(page, "tls").and_then(|text| {
+        if text.value == "none" {
+            return Some(text.span);
+        }
+        page.mistake(
+            "K018",
+            text.span,
+            format!("`{}` says nothing of TLS", text.value),
+            "leave `tls` out: TLS is always used; `tls = \"none\"` is for a server on this machine",
+        );
+        None
+    });
     let when = table
         .list(page, "when")
         .into_iter()
@@ -66,12 +96,35 @@ pub(super) fn read(
         connector,
         base_url,
         credentials,
+        settings,
+        hosts,
+        ca,
+        without_tls,
         when,
         overrides,
     })
 }
 
-fn base_url(page: &mut Page<'_>, text: &Placed<String>) -> Option<Url> {
+fn host(page: &mut Page<'_>, text: Placed<String>) -> Option<Placed<HostPattern>> {
+    match HostPattern::parse(&text.value) {
+        Ok(value) if value.settings().next().is_none() => Some(Placed {
+            value,
+            span: text.span,
+        }),
+        _ => {
+            page.mistake(
+                "K019",
+                text.span,
+                format!("`{}` is not a host", text.value),
+                "write a DNS name with at least one dot, such as `api.example.com` or `*.example.com`, without scheme, \
+                 port or path",
+            );
+            None
+        }
+    }
+}
+
+fn base_url(page: &mut Page<'_>, text: &Placed<String>) -> Option<Placed<Url>> {
     let url = match Url::parse(&text.value) {
         Ok(url) => url,
         Err(_) => {
@@ -85,7 +138,10 @@ fn base_url(page: &mut Page<'_>, text: &Placed<String>) -> Option<Url> {
         }
     };
     match check_base_url(&url) {
-        Ok(()) => Some(url),
+        Ok(()) => Some(Placed {
+            value: url,
+            span: text.span.clone(),
+        }),
         Err(why) => {
             page.mistake(
                 "K009",

@@ -6,6 +6,7 @@ use std::ops::Range;
 use toml::de::{DeTable, DeValue};
 
 use crate::clock::duration_ms;
+use crate::connector::setting_value;
 use crate::diagnostic::{Diagnostic, nearest};
 
 /// A value and where it stands.
@@ -207,6 +208,36 @@ impl<'t, 'i> Table<'t, 'i> {
             }
         }
         tables
+    }
+
+    /// All members, each of which has to be a text, a number, a flag or a list of texts.
+    pub(super) fn every_setting(
+        self,
+        page: &mut Page<'_>,
+    ) -> Vec<(Placed<String>, Placed<serde_json::Value>)> {
+        let mut settings = Vec::new();
+        for (name, value) in self.table.iter() {
+            match setting_value(value.get_ref()) {
+                Some(read) => settings.push((
+                    Placed {
+                        value: name.get_ref().to_string(),
+                        span: name.span(),
+                    },
+                    Placed {
+                        value: read,
+                        span: value.span(),
+                    },
+                )),
+                None => wrong(
+                    page,
+                    name.get_ref(),
+                    "a text, a number, a flag or a list of texts",
+                    value.get_ref(),
+                    value.span(),
+                ),
+            }
+        }
+        settings
     }
 
     /// All members, each of which has to be a text.

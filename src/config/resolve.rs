@@ -6,9 +6,9 @@ use std::ops::Range;
 
 use super::page::{Placed, listed};
 use super::secret_ref::{SecretRef, Secrets};
-use super::{Config, IdentityDraft, InstanceDraft, SourceDraft, in_order};
+use super::{Config, IdentityDraft, SourceDraft, in_order};
 use crate::action::ActionName;
-use crate::connector::{AuthSpec, Catalog, Connector, Identity, Instance, Instances};
+use crate::connector::{Catalog, Connector, Identity, Instance, Instances};
 use crate::diagnostic::{Diagnostic, nearest};
 use crate::finding::EntityType;
 use crate::intake::{Normaliser, Profile, Profiles};
@@ -87,15 +87,15 @@ impl Config {
     }
 }
 
-struct Work<'a> {
+pub(super) struct Work<'a> {
     config: &'a Config,
     catalog: &'a Catalog,
-    secrets: &'a dyn Secrets,
+    pub(super) secrets: &'a dyn Secrets,
     mistakes: Vec<Diagnostic>,
 }
 
 impl Work<'_> {
-    fn mistake(
+    pub(super) fn mistake(
         &mut self,
         code: &'static str,
         span: &Range<usize>,
@@ -112,7 +112,7 @@ impl Work<'_> {
         ));
     }
 
-    fn connector(&mut self, name: &Placed<String>) -> Option<std::sync::Arc<Connector>> {
+    pub(super) fn connector(&mut self, name: &Placed<String>) -> Option<std::sync::Arc<Connector>> {
         if let Some(connector) = self.catalog.connector(&name.value) {
             return Some(connector.clone());
         }
@@ -134,7 +134,7 @@ impl Work<'_> {
         None
     }
 
-    fn secret(&mut self, reference: &Placed<SecretRef>) -> Option<Secret> {
+    pub(super) fn secret(&mut self, reference: &Placed<SecretRef>) -> Option<Secret> {
         match reference.value.read(self.secrets) {
             Err(why) => {
                 self.mistake("K006", &reference.span, why, reference.value.remedy());
@@ -201,55 +201,6 @@ impl Work<'_> {
             delivery: spec.delivery_id.clone(),
             normaliser,
             finding_window_ms: draft.finding_window_ms.unwrap_or(spec.finding_window_ms),
-        })
-    }
-
-    fn instance(&mut self, draft: &InstanceDraft) -> Option<Instance> {
-        let connector = self.connector(&draft.connector)?;
-        let auth = &connector.manifest.auth;
-        let optional: &[String] = match auth {
-            AuthSpec::Oauth2 { optional, .. } => optional,
-            _ => &[],
-        };
-        let needed = auth.credentials();
-        let known: Vec<&str> = needed
-            .iter()
-            .copied()
-            .chain(optional.iter().map(String::as_str))
-            .collect();
-        for name in needed {
-            if !draft.credentials.iter().any(|(given, _)| given.value == *name) {
-                self.mistake(
-                    "K014",
-                    &draft.name.span,
-                    format!("`{}` has no credential `{name}`", draft.name.value),
-                    format!("add `credentials = {{ {name} = \"env:…\" }}`"),
-                );
-            }
-        }
-        let mut credentials = BTreeMap::new();
-        for (name, reference) in &draft.credentials {
-            if !known.contains(&name.value.as_str()) {
-                let help = match nearest(&name.value, known.iter().copied()) {
-                    Some(near) => format!("did you mean `{near}`?"),
-                    None if known.is_empty() => "it takes none: remove it".to_owned(),
-                    None => format!("it takes {}", listed(&known)),
-                };
-                let message = format!("`{}` takes no credential `{}`", draft.connector.value, name.value);
-                self.mistake("K014", &name.span, message, help);
-                continue;
-            }
-            if let Some(secret) = self.secret(reference) {
-                credentials.insert(name.value.clone(), secret);
-            }
-        }
-        Some(Instance {
-            name: draft.name.value.clone(),
-            connector: draft.connector.value.clone(),
-            base_url: draft.base_url.clone(),
-            credentials,
-            when: draft.when.clone(),
-            overrides: draft.overrides.clone(),
         })
     }
 

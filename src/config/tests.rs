@@ -42,6 +42,7 @@ fn machine() -> Has {
         ("BLANK", " "),
         ("FALCON_ID", "id-1"),
         ("print-secret --now", "from-a-command\n"),
+        ("/etc/cordon/not-a-certificate.pem", "not a certificate"),
         (
             "/etc/cordon/secrets/edr",
             "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=\n",
@@ -53,13 +54,29 @@ fn machine() -> Has {
     ]))
 }
 
-/// The connectors in the binary, and one whose sender can only sign.
+/// The connectors in the binary; one whose sender can only sign, one with a server, one whose instances list hosts.
 fn catalog() -> Catalog {
-    let manifest = "name = \"signing\"\ntitle = \"Signs\"\nversion = \"1\"\n[source]\nauth = [\"hmac\"]\n";
-    let files = BTreeMap::from([("connector.toml".to_owned(), manifest.to_owned())]);
-    let signing = Connector::parse(&files, "connectors/signing").unwrap();
+    let action = "[actions.ping]\ntitle = \"Pings\"\nclass = \"read\"\npermission = \"none\"\n";
+    let directory = "transport = \"ldap\"\n[settings]\nbase = \"required\"\nsite = { default = \"a\" }\n";
+    let caller = "hosts = \"instance\"\n";
+    let regional = "hosts = [\"api.{region}.example.com\"]\n[settings]\nregion = { default = \"eu\" }\n";
+    let own = [
+        ("signing", "[source]\nauth = [\"hmac\"]\n".to_owned()),
+        ("directory", format!("{directory}{action}")),
+        ("caller", format!("{caller}{action}")),
+        ("regional", format!("{regional}{action}")),
+    ];
+    let own = own.map(|(name, rest)| {
+        let manifest = format!("name = \"{name}\"\ntitle = \"T\"\nversion = \"1\"\n{rest}");
+        let script = "fn ping(target, args) { #{ done: true } }";
+        let files = BTreeMap::from([
+            ("connector.toml".to_owned(), manifest),
+            ("actions.rhai".to_owned(), script.to_owned()),
+        ]);
+        Connector::parse(&files, &format!("connectors/{name}")).unwrap()
+    });
     let embedded = Catalog::embedded().unwrap();
-    Catalog::of(embedded.connectors().map(|one| (**one).clone()).chain([signing]))
+    Catalog::of(embedded.connectors().map(|one| (**one).clone()).chain(own))
 }
 
 fn told(text: &str) -> String {
@@ -181,6 +198,47 @@ fn everything_that_can_be_said_is_heard() {
     assert_eq!(falcon.overrides.propagation_ms, Some(1_200_000));
     assert_eq!(falcon.overrides.timeout_ms, Some(3_000));
     assert_eq!(resolved.instances.bind["endpoint::isolate"], "falcon-eu");
+}
+
+#[test]
+fn an_instance_says_what_its_connector_asks() {
+    let text = r#"
+        [connectors.ad]
+        use = "directory"
+        base_url = "ldap://127.0.0.1:389"
+        tls = "none"
+        ca = "roots.pem"
+        settings = { base = "DC=example,DC=com" }
+        [connectors.ad-far]
+        use = "directory"
+        base_url = "ldaps://dc1.example.com"
+        [connectors.ad-far.settings]
+        base = ["a", "b"]
+        [connectors.hooks]
+        use = "caller"
+        hosts = ["hooks.example.com", "*.corp.example"]
+        [connectors.region]
+        use = "regional"
+        settings = { region = "us-1" }
+    "#;
+    let config = Config::parse("cordon.toml", text, Path::new("/etc/cordon")).unwrap();
+    let mut machine = machine();
+    let pem = include_str!("../../tests/data/tls/ca.pem");
+    machine.0.insert("/etc/cordon/roots.pem", pem);
+    let resolved = config.resolve(&catalog(), &machine).unwrap();
+    let near = resolved.instances.named("ad").unwrap();
+    assert!(near.without_tls && near.ca.is_some());
+    assert_eq!(near.settings["base"], "DC=example,DC=com");
+    let far = resolved.instances.named("ad-far").unwrap();
+    assert!(!far.without_tls && far.ca.is_none());
+    assert_eq!(far.settings["base"], serde_json::json!(["a", "b"]));
+    let hooks = resolved.instances.named("hooks").unwrap();
+    let hosts: Vec<String> = hooks.hosts.iter().map(ToString::to_string).collect();
+    assert_eq!(hosts, ["hooks.example.com", "*.corp.example"]);
+    assert_eq!(
+        resolved.instances.named("region").unwrap().settings["region"],
+        "us-1"
+    );
 }
 
 #[test]

@@ -53,6 +53,8 @@ pub const VERBS: [&str; 25] = [
 
 /// The argument through which an action function learns its idempotency key.
 pub(super) const KEY_ARGUMENT: &str = "idempotency_key";
+/// The argument through which an action function learns the moment of its attempt, RFC 3339 in UTC.
+pub(super) const NOW_ARGUMENT: &str = "now";
 
 /// True for `capability::verb` with a capability group in front, whoever provides it.
 pub(super) fn is_capability(namespace: &str) -> bool {
@@ -67,6 +69,8 @@ pub(super) struct ActionTable {
     pub(super) spec: ActionSpec,
     pub(super) irreversible: bool,
     pub(super) not_applied: Vec<u16>,
+    /// Parts of the result that are secret, as paths of member names below the result.
+    pub(super) secrets: Vec<Vec<String>>,
     pub(super) functions: Vec<FunctionUse>,
     /// The name in the table's header.
     pub(super) span: Range<usize>,
@@ -133,6 +137,7 @@ pub(super) fn read(
     let propagation_ms = table.duration(page, "propagation", PROPAGATION_MS);
     let in_flight_ms = table.duration(page, "in_flight", IN_FLIGHT_MS);
     let not_applied = table.statuses(page, "not_applied");
+    let secrets = read_secrets(page, &mut table);
     table.finish(page);
 
     for (named, arities, purpose) in [
@@ -175,6 +180,7 @@ pub(super) fn read(
         },
         irreversible,
         not_applied,
+        secrets,
         functions,
         span,
         undo_span,
@@ -404,7 +410,7 @@ fn read_args(page: &mut Page<'_>, table: Table<'_, '_>) -> BTreeMap<String, bool
                 continue;
             }
         };
-        if name == KEY_ARGUMENT {
+        if name == KEY_ARGUMENT || name == NOW_ARGUMENT {
             page.mistake(
                 "C005",
                 word.span,
@@ -416,4 +422,25 @@ fn read_args(page: &mut Page<'_>, table: Table<'_, '_>) -> BTreeMap<String, bool
         args.insert(name, required);
     }
     args
+}
+
+/// `secret = ["result.password"]`: each names a part of the result, by member names from `result` on.
+fn read_secrets(page: &mut Page<'_>, table: &mut Table<'_, '_>) -> Vec<Vec<String>> {
+    let mut paths = Vec::new();
+    for text in table.texts(page, "secret") {
+        let mut parts = text.value.split('.').map(str::to_owned);
+        let begins = parts.next().as_deref() == Some("result");
+        let rest: Vec<String> = parts.collect();
+        if begins && !rest.is_empty() && rest.iter().all(|part| !part.trim().is_empty()) {
+            paths.push(rest);
+        } else {
+            page.mistake(
+                "C022",
+                text.span,
+                format!("`{}` names no part of the result", text.value),
+                "write the path from `result` on, such as \"result.password\"",
+            );
+        }
+    }
+    paths
 }

@@ -9,13 +9,16 @@ use url::Url;
 
 use super::action_table::is_capability;
 use super::catalog::{Catalog, Connector};
+use super::egress::{Egress, HostPattern};
 use super::identity::Identity;
+use super::settings::{self, Settings};
+use super::tls::Ca;
 use crate::action::{ActionName, ActionSpec, Fault};
 use crate::finding::{Entity, EntityType};
 use crate::secret::Secret;
 
 /// One configured use of a connector: an account at the vendor's.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Instance {
     /// Its name in the configuration.
     pub name: String,
@@ -25,6 +28,14 @@ pub struct Instance {
     pub base_url: Option<Url>,
     /// Credentials, by the names the manifest's authentication asks for.
     pub credentials: BTreeMap<String, Secret>,
+    /// What the manifest's `[settings]` ask for, by name.
+    pub settings: Settings,
+    /// The hosts it may reach, where the manifest leaves them to the instance.
+    pub hosts: Vec<HostPattern>,
+    /// Root certificates trusted beside the machine's own, for this instance alone.
+    pub ca: Option<Ca>,
+    /// True for `tls = "none"`: an `ldap` or `smtp` server on loopback is spoken to without TLS.
+    pub without_tls: bool,
     /// Which entities it owns; any of them suffices. Empty says nothing about it.
     pub when: Vec<Owns>,
     /// What differs from the manifest here.
@@ -114,6 +125,32 @@ pub struct Bound {
 }
 
 impl Bound {
+    /// Where its requests may go.
+    pub(super) fn egress(&self) -> Egress {
+        let manifest = &self.connector.manifest;
+        let base_url = self.instance.base_url.as_ref();
+        if manifest.hosts_by_instance {
+            return Egress::of_operator(&self.instance.hosts, base_url);
+        }
+        let settings = self.settings();
+        let hosts: Vec<HostPattern> = manifest
+            .hosts
+            .iter()
+            .filter_map(|host| host.filled(&settings))
+            .collect();
+        Egress::new(&hosts, base_url)
+    }
+
+    /// What its scripts see as `settings`.
+    pub(super) fn settings(&self) -> serde_json::Value {
+        settings::complete(&self.connector.manifest.settings, &self.instance.settings)
+    }
+
+    /// One setting as a text, where it is one.
+    pub(super) fn setting(&self, name: &str) -> Option<&str> {
+        settings::text(&self.connector.manifest.settings, &self.instance.settings, name)
+    }
+
     /// The entity's id at this instance, where it is known beforehand.
     pub fn known_id<'a>(&self, entity: &'a Entity) -> Option<&'a str> {
         entity

@@ -49,6 +49,7 @@ fn instance(name: &str, connector: &str, when: &[Owns]) -> Instance {
         credentials: BTreeMap::new(),
         when: when.to_vec(),
         overrides: Overrides::default(),
+        ..Instance::default()
     }
 }
 

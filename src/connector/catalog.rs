@@ -10,6 +10,7 @@ use include_dir::{Dir, include_dir};
 
 use super::action_table::is_capability;
 use super::manifest::Manifest;
+use super::settings::SETTINGS_INPUT;
 use super::words::vocabulary;
 use crate::action::{ActionName, ActionSpec};
 use crate::diagnostic::Diagnostic;
@@ -253,7 +254,7 @@ fn disagreements(
     file: &str,
     text: &str,
 ) -> Result<BTreeSet<String>, Vec<Diagnostic>> {
-    let facts = script::check(program, vocabulary(), &[])?;
+    let facts = script::check(program, vocabulary(manifest.transport), &[SETTINGS_INPUT])?;
     let mut reads_with_args = BTreeSet::new();
     let mut mistakes = Vec::new();
     let mut named: Vec<(&str, &[usize])> = Vec::new();

@@ -3,26 +3,49 @@
 //! gets a connection of its own, because a reused one may be closed while the request is on its way.
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, redirect, retry};
 use url::Url;
 
 use super::egress::{Refused, Resolver};
+use super::tls::Ca;
 use crate::action::Request;
+use crate::digest::Digest;
 use crate::limits::{VENDOR_BODY_BYTES_MAX, VENDOR_CONNECT_MS};
+use crate::secret::Secret;
 
-/// The body of a request.
-#[derive(Clone, Debug, Default)]
-pub(super) enum Body {
-    /// None.
-    #[default]
-    Empty,
-    /// JSON, already written.
-    Json(String),
+/// The body of a request, as it goes out.
+#[derive(Clone)]
+pub(super) struct Body {
+    /// What it is, where the script's headers do not say.
+    pub(super) content_type: &'static str,
+    /// The text; it may hold credentials.
+    pub(super) text: Secret,
+}
+
+impl Body {
+    /// JSON.
+    pub(super) fn json(text: &str) -> Body {
+        Body {
+            content_type: "application/json",
+            text: Secret::new(text),
+        }
+    }
+
     /// Form fields.
-    Form(Vec<(String, String)>),
+    pub(super) fn form(fields: &[(String, Secret)]) -> Body {
+        let mut form = url::form_urlencoded::Serializer::new(String::new());
+        for (name, value) in fields {
+            form.append_pair(name, value.expose());
+        }
+        Body {
+            content_type: "application/x-www-form-urlencoded",
+            text: Secret::new(form.finish()),
+        }
+    }
 }
 
 /// One request, complete with credentials. No `Debug`: its headers are secret.
@@ -30,13 +53,15 @@ pub(super) struct Outgoing {
     pub(super) method: Method,
     pub(super) url: Url,
     pub(super) headers: HeaderMap,
-    pub(super) body: Body,
+    pub(super) body: Option<Body>,
     /// Total time, ms.
     pub(super) timeout_ms: u64,
     /// True when it may change something at the vendor's.
     pub(super) changes: bool,
     /// True when an operator named the host, which may then be private.
     pub(super) named: bool,
+    /// Root certificates beside the machine's own.
+    pub(super) ca: Option<Ca>,
 }
 
 /// One answer, read to its end.
@@ -72,7 +97,12 @@ pub struct Client {
     changes: reqwest::Client,
     named_reads: reqwest::Client,
     named_changes: reqwest::Client,
+    /// Those that trust further certificates: as many as instances with a `ca`, times the four above.
+    trusting: Arc<Mutex<Trusting>>,
 }
+
+/// Clients by their certificates, whether their requests change something, and whether an operator named the host.
+type Trusting = BTreeMap<(Digest, bool, bool), reqwest::Client>;
 
 /// The client could not be built.
 #[derive(Debug, thiserror::Error)]
@@ -85,11 +115,33 @@ impl Client {
         // Installing fails only when a provider is there already, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
         Ok(Client {
-            reads: build(false, false)?,
-            changes: build(true, false)?,
-            named_reads: build(false, true)?,
-            named_changes: build(true, true)?,
+            reads: build(false, false, None)?,
+            changes: build(true, false, None)?,
+            named_reads: build(false, true, None)?,
+            named_changes: build(true, true, None)?,
+            trusting: Arc::default(),
         })
+    }
+
+    fn of(&self, outgoing: &Outgoing) -> Result<reqwest::Client, reqwest::Error> {
+        let (changes, named) = (outgoing.changes, outgoing.named);
+        let Some(ca) = &outgoing.ca else {
+            let client = match (changes, named) {
+                (false, false) => &self.reads,
+                (true, false) => &self.changes,
+                (false, true) => &self.named_reads,
+                (true, true) => &self.named_changes,
+            };
+            return Ok(client.clone());
+        };
+        let mut trusting = self.trusting.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (ca.digest(), changes, named);
+        if let Some(client) = trusting.get(&key) {
+            return Ok(client.clone());
+        }
+        let client = build(changes, named, Some(ca))?;
+        trusting.insert(key, client.clone());
+        Ok(client)
     }
 
     /// Sends one request, and writes down that it did in `log`, whatever comes of it.
@@ -98,12 +150,6 @@ impl Client {
         outgoing: Outgoing,
         log: &mut Vec<Request>,
     ) -> Result<Incoming, Unanswered> {
-        let client = match (outgoing.changes, outgoing.named) {
-            (false, false) => &self.reads,
-            (true, false) => &self.changes,
-            (false, true) => &self.named_reads,
-            (true, true) => &self.named_changes,
-        };
         let mut line = Request {
             method: outgoing.method.to_string(),
             url: shown(&outgoing.url),
@@ -112,24 +158,29 @@ impl Client {
             error: None,
             duration_ms: 0,
         };
-        let typed = outgoing.headers.contains_key(reqwest::header::CONTENT_TYPE);
         let started = Instant::now();
+        let client = match self.of(&outgoing) {
+            Ok(client) => client,
+            Err(error) => {
+                let broken = broken(&error);
+                line.error = Some(broken.message.clone());
+                log.push(line);
+                return Err(Unanswered::NotSent(broken));
+            }
+        };
+        let mut headers = outgoing.headers;
+        if let Some(body) = &outgoing.body {
+            headers
+                .entry(CONTENT_TYPE)
+                .or_insert(HeaderValue::from_static(body.content_type));
+        }
         let mut request = client
             .request(outgoing.method, outgoing.url)
-            .headers(outgoing.headers)
+            .headers(headers)
             .timeout(Duration::from_millis(outgoing.timeout_ms));
-        request = match outgoing.body {
-            Body::Empty => request,
-            // A script that names a media type of its own, such as SCIM's, has it.
-            Body::Json(text) if typed => request.body(text),
-            Body::Json(text) => request
-                .header(
-                    reqwest::header::CONTENT_TYPE,
-                    HeaderValue::from_static("application/json"),
-                )
-                .body(text),
-            Body::Form(fields) => request.form(&fields),
-        };
+        if let Some(body) = outgoing.body {
+            request = request.body(body.text.expose().to_owned());
+        }
         crate::crash::point("vendor.before-request");
         let answer = request.send().await;
         crate::crash::point("vendor.after-request");
@@ -151,8 +202,8 @@ impl Client {
     }
 }
 
-fn build(changes: bool, named: bool) -> Result<reqwest::Client, reqwest::Error> {
-    let builder = reqwest::Client::builder()
+fn build(changes: bool, named: bool, ca: Option<&Ca>) -> Result<reqwest::Client, reqwest::Error> {
+    let mut builder = reqwest::Client::builder()
         .user_agent(concat!("cordon/", env!("CARGO_PKG_VERSION")))
         .redirect(redirect::Policy::none())
         .retry(retry::never())
@@ -162,6 +213,9 @@ fn build(changes: bool, named: bool) -> Result<reqwest::Client, reqwest::Error> 
         .dns_resolver(Resolver {
             may_be_private: named,
         });
+    if let Some(ca) = ca {
+        builder = builder.tls_certs_merge(reqwest::Certificate::from_pem_bundle(ca.pem().as_bytes())?);
+    }
     if changes {
         builder.pool_max_idle_per_host(0).http1_only().build()
     } else {

@@ -6,9 +6,11 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use serde_json::Value;
 use url::{Host, Url};
 
-/// A host a manifest may name: `api.example.com`, or `*.example.com` for any name below it.
+/// A host a manifest may name: `api.example.com`, or `*.example.com` for any name below it. A label may be a
+/// setting of the instance: `secretsmanager.{region}.amazonaws.com`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostPattern {
     /// Lower case, without `*.`.
@@ -38,22 +40,16 @@ impl HostPattern {
             Some(rest) => (rest, true),
             None => (text, false),
         };
-        let is_label = |label: &str| {
-            !label.is_empty()
-                && label.len() <= 63
-                && !label.starts_with('-')
-                && !label.ends_with('-')
-                && label
-                    .chars()
-                    .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
-        };
         let labels = name.split('.').count();
         // The URL standard reads a host whose last label is a number as an address.
         let ends_in_number = name
             .rsplit('.')
             .next()
             .is_some_and(|last| last.starts_with(|c: char| c.is_ascii_digit()));
-        if labels < 2 || ends_in_number || !name.split('.').all(is_label) {
+        let fits = |label: &str| is_label(label) || setting_of(label).is_some();
+        // A setting is never the end of a name, where it could lead to anyone's domain.
+        let open_end = name.rsplit('.').take(2).any(|label| setting_of(label).is_some());
+        if labels < 2 || ends_in_number || open_end || !name.split('.').all(fits) {
             return Err(NotAHost);
         }
         Ok(HostPattern {
@@ -73,10 +69,51 @@ impl HostPattern {
         }
     }
 
+    /// The settings its labels are taken from.
+    pub fn settings(&self) -> impl Iterator<Item = &str> {
+        self.name.split('.').filter_map(setting_of)
+    }
+
+    /// The pattern with its settings filled in; `None` where one is missing or is no single label.
+    pub fn filled(&self, settings: &Value) -> Option<HostPattern> {
+        let label = |label: &str| match setting_of(label) {
+            None => Some(label.to_owned()),
+            Some(name) => settings
+                .get(name)
+                .and_then(Value::as_str)
+                .filter(|text| is_label(text))
+                .map(str::to_owned),
+        };
+        let labels: Option<Vec<String>> = self.name.split('.').map(label).collect();
+        Some(HostPattern {
+            name: labels?.join("."),
+            below: self.below,
+        })
+    }
+
     /// The host, where it is no pattern.
     pub fn exact(&self) -> Option<&str> {
         (!self.below).then_some(self.name.as_str())
     }
+}
+
+/// One label of a DNS name, lower case.
+fn is_label(label: &str) -> bool {
+    !label.is_empty()
+        && label.len() <= 63
+        && !label.starts_with('-')
+        && !label.ends_with('-')
+        && label
+            .chars()
+            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
+}
+
+/// `{region}` names the setting `region`.
+fn setting_of(label: &str) -> Option<&str> {
+    label
+        .strip_prefix('{')?
+        .strip_suffix('}')
+        .filter(|name| !name.is_empty() && name.chars().all(|c| c.is_ascii_lowercase() || c == '_'))
 }
 
 impl fmt::Display for HostPattern {
@@ -95,20 +132,31 @@ pub struct Refused(pub String);
 pub struct Egress {
     hosts: Vec<HostPattern>,
     base_url: Option<Url>,
+    named: bool,
 }
 
 impl Egress {
-    /// The destinations of an instance. `base_url`, once it passed [`check_base_url`], replaces the hosts.
+    /// The destinations of an instance whose manifest names the hosts. `base_url`, once it passed
+    /// [`check_base_url`], replaces them.
     pub fn new(hosts: &[HostPattern], base_url: Option<&Url>) -> Egress {
         Egress {
             hosts: hosts.to_vec(),
             base_url: base_url.cloned(),
+            named: base_url.is_some(),
+        }
+    }
+
+    /// The destinations of an instance that lists its hosts itself: an operator named every one of them.
+    pub fn of_operator(hosts: &[HostPattern], base_url: Option<&Url>) -> Egress {
+        Egress {
+            named: true,
+            ..Egress::new(hosts, base_url)
         }
     }
 
     /// True when an operator named the destination, who may mean a private address by it.
     pub fn is_named_by_operator(&self) -> bool {
-        self.base_url.is_some()
+        self.named
     }
 
     /// The URL of a request. `place` is a path, sent to the instance's base, or a whole `https` URL on one of the
@@ -143,7 +191,9 @@ impl Egress {
             }
             None => {
                 let host = self.hosts.iter().find_map(HostPattern::exact).ok_or_else(|| {
-                    Refused("the connector names no single host: set `base_url` of the instance".into())
+                    Refused(
+                        "no single host is named: give a whole URL, or set `base_url` of the instance".into(),
+                    )
                 })?;
                 Url::parse(&format!("https://{host}/"))
                     .map_err(|_| Refused(format!("`{host}` makes no URL")))?
@@ -203,8 +253,9 @@ pub fn check_path(path: &str) -> Result<(), Refused> {
     Ok(())
 }
 
-/// Judges what an operator wrote as `base_url`: https to anything that is not a special address, plain http to
-/// loopback literals only, no user name, no query.
+/// Judges what an operator wrote as `base_url`: TLS to anything that is not a special address, plain http to
+/// loopback literals only, no user name, no query. `ldap` and `smtp` begin plain and become TLS, so they are
+/// judged as TLS is.
 pub fn check_base_url(url: &Url) -> Result<(), Refused> {
     if !url.username().is_empty() || url.password().is_some() {
         return Err(Refused(
@@ -216,7 +267,7 @@ pub fn check_base_url(url: &Url) -> Result<(), Refused> {
             "`base_url` has a query or a fragment: end it at the path".into(),
         ));
     }
-    let address = match url.host() {
+    let address = match host_of(url) {
         Some(Host::Ipv4(ip)) => Some(IpAddr::V4(ip)),
         Some(Host::Ipv6(ip)) => Some(IpAddr::V6(ip)),
         Some(Host::Domain(_)) => None,
@@ -227,13 +278,31 @@ pub fn check_base_url(url: &Url) -> Result<(), Refused> {
         "http" => Err(Refused(
             "`base_url` is plain http, which is for `127.0.0.1` and `[::1]` only: use https".into(),
         )),
-        "https" => match address {
+        "ldap" | "ldaps" | "smtp" | "smtps" if !matches!(url.path(), "" | "/") => Err(Refused(
+            "`base_url` of a server has a path: end it at the port".into(),
+        )),
+        "https" | "ldap" | "ldaps" | "smtp" | "smtps" => match address {
             Some(ip) if !ip.is_loopback() && !may_be_private(ip) => {
                 Err(Refused(format!("`base_url` names the special address `{ip}`")))
             }
             _ => Ok(()),
         },
         other => Err(Refused(format!("`base_url` is `{other}`: use https"))),
+    }
+}
+
+/// The host of a URL, read as the URL standard reads one, also where the scheme is none of its own: so `0x7f.1`
+/// is an address and not a name that a resolver takes for one.
+pub(super) fn host_of(url: &Url) -> Option<Host<String>> {
+    Host::parse(url.host_str()?).ok()
+}
+
+/// True where the URL names a loopback address by its number.
+pub fn is_loopback(url: &Url) -> bool {
+    match host_of(url) {
+        Some(Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(Host::Ipv6(ip)) => ip.is_loopback(),
+        _ => false,
     }
 }
 
@@ -299,12 +368,13 @@ impl Resolve for Resolver {
         Box::pin(async move {
             let host = name.as_str().to_owned();
             let found: Vec<SocketAddr> = tokio::net::lookup_host((host.as_str(), 0)).await?.collect();
-            filter(&host, found, may).map_err(Into::into)
+            let allowed = filter(&host, found, may)?;
+            Ok(Box::new(allowed.into_iter()) as Addrs)
         })
     }
 }
 
-fn filter(host: &str, found: Vec<SocketAddr>, private_too: bool) -> Result<Addrs, Refused> {
+fn filter(host: &str, found: Vec<SocketAddr>, private_too: bool) -> Result<Vec<SocketAddr>, Refused> {
     let refused = found.iter().find(|address| {
         let ip = address.ip();
         !(is_public(ip) || private_too && may_be_private(ip))
@@ -314,7 +384,7 @@ fn filter(host: &str, found: Vec<SocketAddr>, private_too: bool) -> Result<Addrs
             "`{host}` resolves to `{}`, where requests may not go",
             address.ip()
         ))),
-        None => Ok(Box::new(found.into_iter())),
+        None => Ok(found),
     }
 }
 

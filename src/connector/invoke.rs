@@ -6,18 +6,21 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
-use super::action_table::KEY_ARGUMENT;
+use super::action_table::{KEY_ARGUMENT, NOW_ARGUMENT};
 use super::auth::Tokens;
 use super::bind::Bound;
 use super::client::{Client, NoClient};
+use super::settings::SETTINGS_INPUT;
 use super::settle::{Ended, Stop, failed, settle};
 use super::throttle::Throttle;
-use super::transport::Attempt;
+use super::transport::{Attempt, handle_of};
 use super::words::vocabulary;
-use crate::action::{Class, Fault, Outcome, Reading, Request, Retry, Target};
+use crate::action::{Fault, Outcome, Reading, Request, Retry, Target};
 use crate::clock::Clock;
 use crate::finding::{Entity, is_placeholder};
-use crate::script::{Advance, Answer, Answers, Entry, Evaluators, Job, Program};
+use crate::script::{Advance, Answer, Answers, Entry, Evaluators, Inputs, Job};
+use crate::secret::{Handle, Secret};
+use crate::store::Sealed;
 
 /// Speaks with vendors. One per process; shared by all runs.
 pub struct Invoker {
@@ -26,6 +29,7 @@ pub struct Invoker {
     pub(super) client: Client,
     pub(super) tokens: Tokens,
     pub(super) throttle: Throttle,
+    pub(super) sealed: Option<Sealed>,
 }
 
 /// What a look brought, and the requests it took.
@@ -55,7 +59,17 @@ impl Invoker {
             client: Client::new()?,
             tokens: Tokens::default(),
             throttle: Throttle::default(),
+            sealed: None,
         })
+    }
+
+    /// The invoker with the store that results marked secret go to, and that handles of secrets are opened from.
+    /// Without it such actions are refused.
+    pub fn keeping_secrets(self, sealed: Sealed) -> Invoker {
+        Invoker {
+            sealed: Some(sealed),
+            ..self
+        }
     }
 
     /// Finds the one thing at the vendor's that an entity means. An id the entity carries for this instance is
@@ -94,7 +108,7 @@ impl Invoker {
             members.entry("attributes").or_insert_with(|| json!({}));
             members.entry("ids").or_insert_with(|| json!({}));
         }
-        let mut attempt = Attempt::new(self, bound, false);
+        let mut attempt = Attempt::to_read(self, bound);
         let ended = self.drive(&mut attempt, bound, function, vec![argument]).await;
         let result = match ended {
             Ended::Returned(value) => one_target(bound, entity, known, &value),
@@ -115,7 +129,7 @@ impl Invoker {
         target: &Target,
         args: &Map<String, Value>,
     ) -> Looked<Reading> {
-        let mut attempt = Attempt::new(self, bound, false);
+        let mut attempt = Attempt::to_read(self, bound);
         let mut arguments = vec![target_value(target)];
         if bound.connector.reads_with_args.contains(function) {
             arguments.push(Value::Object(args.clone()));
@@ -152,15 +166,59 @@ impl Invoker {
         let class = bound.spec.class;
         let mut given = args.clone();
         given.insert(KEY_ARGUMENT.into(), idempotency_key.into());
+        given.insert(NOW_ARGUMENT.into(), self.clock.now().to_string().into());
         let arguments = vec![target.map_or(Value::Null, target_value), Value::Object(given)];
-        let mut attempt = Attempt::new(self, bound, class != Class::Read);
+        let mut attempt = Attempt::to_act(self, bound, idempotency_key);
         let ended = self
             .drive(&mut attempt, bound, bound.spec.name.verb(), arguments)
             .await;
+        let outcome = settle(ended, attempt.change, class);
         Acted {
-            outcome: settle(ended, attempt.change, class),
+            outcome: self.sealed_results(bound, outcome, idempotency_key).await,
             requests: attempt.requests,
         }
+    }
+
+    /// The outcome with each part that the manifest calls secret in the sealed store, and its handle in its place.
+    /// Kept before anyone hears of the outcome. Where it cannot be kept the outcome is *unknown*: it happened, and
+    /// what it brought is lost unless the vendor says it again to the same key.
+    async fn sealed_results(&self, bound: &Bound, outcome: Outcome, idempotency_key: &str) -> Outcome {
+        let paths = bound.connector.manifest.secrets.get(bound.spec.name.verb());
+        let (Some(paths), Outcome::Done { how, mut result }) = (paths, outcome.clone()) else {
+            return outcome;
+        };
+        for path in paths {
+            let Some(part) = path
+                .iter()
+                .try_fold(&mut result, |inner, name| inner.get_mut(name.as_str()))
+                .filter(|part| !part.is_null())
+            else {
+                continue;
+            };
+            let secret = Secret::new(match part.take() {
+                Value::String(text) => text,
+                other => other.to_string(),
+            });
+            let handle = Handle(format!("result/{idempotency_key}/{}", path.join(".")));
+            let kept = match &self.sealed {
+                Some(sealed) => sealed
+                    .put(&handle, &secret)
+                    .await
+                    .map_err(|error| error.to_string()),
+                None => Err("nothing here keeps secrets".to_owned()),
+            };
+            if let Err(why) = kept {
+                let message = format!(
+                    "`{}` brought a secret that cannot be kept: {why}",
+                    bound.spec.name
+                );
+                return Outcome::Unknown {
+                    fault: Fault::new("secret-not-kept", message),
+                };
+            }
+            *part = json!({ "secret": handle.0 });
+        }
+        Outcome::Done { how, result }
     }
 
     /// Runs one function to its end. Ends, because every round makes at least one of the few requests an
@@ -176,8 +234,19 @@ impl Invoker {
             return defect(format!("`{}` has no `actions.rhai`", bound.instance.connector));
         };
         let mut answers = Answers::new();
+        let inputs = Arc::new(Inputs::from([(SETTINGS_INPUT.to_owned(), bound.settings())]));
+        let mut job = Job::new(
+            program.clone(),
+            vocabulary(bound.connector.manifest.transport).clone(),
+            inputs,
+        );
+        job.entry = Entry::Function {
+            name: function.to_owned(),
+            args: arguments,
+        };
         loop {
-            match self.evaluate(program, function, &arguments, &answers).await {
+            job.answers = Arc::new(answers.clone());
+            match self.evaluate(job.clone()).await {
                 Advance::Asks { waiting, .. } if waiting.is_empty() => {
                     return defect("the script waits for nothing".into());
                 }
@@ -199,19 +268,7 @@ impl Invoker {
         }
     }
 
-    async fn evaluate(
-        &self,
-        program: &Program,
-        function: &str,
-        arguments: &[Value],
-        answers: &Answers,
-    ) -> Advance {
-        let mut job = Job::new(program.clone(), vocabulary().clone(), Arc::default());
-        job.entry = Entry::Function {
-            name: function.to_owned(),
-            args: arguments.to_vec(),
-        };
-        job.answers = Arc::new(answers.clone());
+    async fn evaluate(&self, job: Job) -> Advance {
         let (reply, answer) = tokio::sync::oneshot::channel();
         self.evaluators
             .evaluate(job, Box::new(move |advance| drop(reply.send(advance))));
@@ -263,6 +320,14 @@ fn unfit(bound: &Bound, target: Option<&Target>, args: &Map<String, Value>) -> O
             format!("`{}` has no argument `{unknown}`", spec.name),
         ));
     }
+    // A map of that shape in a request is filled with the credential, so no argument may be one: what stands in an
+    // alert could choose where our credentials go.
+    if let Some((name, _)) = args.iter().find(|(_, value)| holds_credential(value)) {
+        return Some(Fault::new(
+            "bad-argument",
+            format!("the argument `{name}` of `{}` names a credential", spec.name),
+        ));
+    }
     let missing = spec
         .args
         .iter()
@@ -273,6 +338,17 @@ fn unfit(bound: &Bound, target: Option<&Target>, args: &Map<String, Value>) -> O
             format!("`{}` needs the argument `{name}`", spec.name),
         )
     })
+}
+
+fn holds_credential(value: &Value) -> bool {
+    if let Some(("credential", _)) = handle_of(value) {
+        return true;
+    }
+    match value {
+        Value::Array(items) => items.iter().any(holds_credential),
+        Value::Object(members) => members.values().any(holds_credential),
+        _ => false,
+    }
 }
 
 fn target_value(target: &Target) -> Value {

@@ -7,8 +7,10 @@ use std::ops::Range;
 
 use toml::de::DeTable;
 
+use super::auth_spec::{self, AuthSpec};
 use super::egress::HostPattern;
 use super::page::{Page, Table, listed};
+use super::settings::{self, SettingSpec};
 use super::{action_table, rules};
 use crate::action::{ActionName, ActionSpec};
 use crate::diagnostic::{Diagnostic, nearest};
@@ -23,14 +25,22 @@ pub struct Manifest {
     pub title: String,
     /// The version of the vendor's interface, or the connector's own.
     pub version: String,
+    /// What its scripts speak.
+    pub transport: Transport,
     /// How requests are authenticated.
     pub auth: AuthSpec,
     /// The hosts it may reach. The first that is no pattern is used where an instance names no `base_url`.
     pub hosts: Vec<HostPattern>,
+    /// True for `hosts = "instance"`: each instance lists the hosts itself.
+    pub hosts_by_instance: bool,
+    /// What an instance may or has to say beside its credentials.
+    pub settings: BTreeMap<String, SettingSpec>,
     /// Bounds of its requests.
     pub limits: Limits,
     /// What its requests mean.
     pub http: HttpSpec,
+    /// Parts of results that are secret, per verb: paths of member names below the result.
+    pub secrets: BTreeMap<String, Vec<Vec<String>>>,
     /// What it can do, in the order of the manifest.
     pub actions: Vec<ActionSpec>,
     /// How alerts arrive, for a connector that sends them.
@@ -43,6 +53,41 @@ impl Manifest {
     /// The action with this verb.
     pub fn action(&self, verb: &str) -> Option<&ActionSpec> {
         self.actions.iter().find(|spec| spec.name.verb() == verb)
+    }
+}
+
+/// What a connector's scripts speak.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Transport {
+    /// HTTP, by `http::` words.
+    #[default]
+    Http,
+    /// LDAP, by `ldap::` words.
+    Ldap,
+    /// SMTP, by `smtp::` words.
+    Smtp,
+}
+
+impl Transport {
+    /// All of them.
+    pub const ALL: [Transport; 3] = [Transport::Http, Transport::Ldap, Transport::Smtp];
+
+    /// The word in a manifest, which is also the namespace of its words.
+    pub fn word(self) -> &'static str {
+        match self {
+            Transport::Http => "http",
+            Transport::Ldap => "ldap",
+            Transport::Smtp => "smtp",
+        }
+    }
+
+    /// The schemes of a `base_url`: the one with TLS from the first byte, and the one that becomes so.
+    pub fn schemes(self) -> [&'static str; 2] {
+        match self {
+            Transport::Http => ["https", "http"],
+            Transport::Ldap => ["ldaps", "ldap"],
+            Transport::Smtp => ["smtps", "smtp"],
+        }
     }
 }
 
@@ -59,48 +104,6 @@ pub(super) struct FunctionUse {
     pub(super) span: Range<usize>,
 }
 
-/// How requests are authenticated. Credentials are named here and given by the instance.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum AuthSpec {
-    /// Nothing is attached.
-    None,
-    /// `Authorization: Bearer TOKEN` with the credential `token`.
-    Bearer,
-    /// The credential `token` in a header of the vendor's own, after a prefix such as `SSWS `.
-    Header {
-        /// The header's name.
-        name: String,
-        /// What stands before the token.
-        prefix: String,
-    },
-    /// HTTP Basic with the credentials `username` and `password`.
-    Basic,
-    /// OAuth 2 client credentials (RFC 6749 §4.4) with the credentials `client_id` and `client_secret`, sent
-    /// as form fields.
-    Oauth2 {
-        /// Where tokens are issued, on the same host.
-        token_path: String,
-        /// The scope asked for, where the vendor wants one.
-        scope: Option<String>,
-        /// Further credentials sent as form fields where the instance has them, such as `member_cid`.
-        optional: Vec<String>,
-    },
-}
-
-impl AuthSpec {
-    const KINDS: [&'static str; 5] = ["none", "bearer", "header", "basic", "oauth2"];
-
-    /// The credentials an instance has to give.
-    pub fn credentials(&self) -> &'static [&'static str] {
-        match self {
-            AuthSpec::None => &[],
-            AuthSpec::Bearer | AuthSpec::Header { .. } => &["token"],
-            AuthSpec::Basic => &["username", "password"],
-            AuthSpec::Oauth2 { .. } => &["client_id", "client_secret"],
-        }
-    }
-}
-
 /// Bounds of a connector's requests.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -113,6 +116,8 @@ pub struct Limits {
 pub struct HttpSpec {
     /// Paths whose POST only reads.
     pub reads: Vec<String>,
+    /// A header that says what a POST does, and its values that only read: `x-amz-target` and the like.
+    pub reads_header: Option<(String, Vec<String>)>,
     /// Statuses by which the vendor promises that it did nothing, per verb. Everything else from 500 up
     /// leaves the outcome unknown.
     pub not_applied: BTreeMap<String, Vec<u16>>,
@@ -189,18 +194,40 @@ fn read(page: &mut Page<'_>, mut root: Table<'_, '_>) -> Option<Manifest> {
         );
         return None;
     }
-    let hosts: Vec<HostPattern> = root
-        .texts(page, "hosts")
-        .into_iter()
-        .filter_map(|host| {
-            HostPattern::parse(&host.value)
-                .map_err(|why| page.mistake("C009", host.span.clone(), why.message(&host.value), why.help()))
-                .ok()
-        })
-        .collect();
-    let auth = root.table(page, "auth").map(|table| read_auth(page, table));
+    let transport = read_transport(page, &mut root);
+    let (hosts, hosts_by_instance) = read_hosts(page, &mut root, transport);
+    let auth_span = root.place_of("auth");
+    let auth = root
+        .table(page, "auth")
+        .map(|table| auth_spec::read(page, table, transport));
+    let settings = root
+        .table(page, "settings")
+        .map_or_else(BTreeMap::new, |table| settings::read(page, &table));
+    if let Some(Some(AuthSpec::Sigv4 { .. })) = &auth
+        && !settings.contains_key("region")
+    {
+        page.mistake(
+            "C021",
+            auth_span,
+            "`sigv4` signs for a region, and the manifest declares no setting `region`",
+            "add `region = \"required\"` under `[settings]`, or `region = { default = \"…\" }`",
+        );
+    }
+    for name in hosts.iter().flat_map(HostPattern::settings) {
+        if !matches!(
+            settings.get(name),
+            Some(SettingSpec::Required | SettingSpec::Default(_))
+        ) {
+            page.mistake(
+                "C021",
+                root.place_of("hosts"),
+                format!("a host names the setting `{name}`, which may be absent"),
+                format!("declare `{name}` under `[settings]` as \"required\" or with a default"),
+            );
+        }
+    }
     let limits = read_limits(page, &mut root);
-    let reads = root.table(page, "http").map(|table| read_http(page, table));
+    let http = root.table(page, "http").map(|table| read_http(page, table));
     let source = root.table(page, "source").map(|table| read_source(page, table));
     let mut tables = Vec::new();
     for (verb, table) in root.tables(page, "actions") {
@@ -219,7 +246,8 @@ fn read(page: &mut Page<'_>, mut root: Table<'_, '_>) -> Option<Manifest> {
             "add a table for each action, or `[source]` for a sender of alerts",
         );
     }
-    if !tables.is_empty() && hosts.is_empty() && page.mistakes.is_empty() {
+    let needs_hosts = transport == Transport::Http && !hosts_by_instance;
+    if !tables.is_empty() && needs_hosts && hosts.is_empty() && page.mistakes.is_empty() {
         page.mistake(
             "C003",
             0..0,
@@ -229,16 +257,17 @@ fn read(page: &mut Page<'_>, mut root: Table<'_, '_>) -> Option<Manifest> {
     }
     root.finish(page);
 
-    let mut http = HttpSpec {
-        reads: reads.unwrap_or_default(),
-        not_applied: BTreeMap::new(),
-    };
+    let mut http = http.unwrap_or_default();
+    let mut secrets = BTreeMap::new();
     let mut functions: Vec<FunctionUse> = Vec::new();
     let mut actions = Vec::new();
     for table in tables {
         if !table.not_applied.is_empty() {
             http.not_applied
                 .insert(table.spec.name.verb().to_owned(), table.not_applied);
+        }
+        if !table.secrets.is_empty() {
+            secrets.insert(table.spec.name.verb().to_owned(), table.secrets);
         }
         functions.extend(table.functions);
         actions.push(table.spec);
@@ -247,61 +276,18 @@ fn read(page: &mut Page<'_>, mut root: Table<'_, '_>) -> Option<Manifest> {
         name: name?.value,
         title: title?.value,
         version: version?.value,
+        transport,
         auth: auth.unwrap_or(Some(AuthSpec::None))?,
         hosts,
+        hosts_by_instance,
+        settings,
         limits,
         http,
+        secrets,
         actions,
         source: source.unwrap_or(Some(None))?,
         functions,
     })
-}
-
-fn read_auth(page: &mut Page<'_>, mut table: Table<'_, '_>) -> Option<AuthSpec> {
-    let kind = table.needed_text(page, "kind")?;
-    let auth = match kind.value.as_str() {
-        "none" => Some(AuthSpec::None),
-        "bearer" => Some(AuthSpec::Bearer),
-        "basic" => Some(AuthSpec::Basic),
-        "header" => table.needed_text(page, "header").map(|name| AuthSpec::Header {
-            name: name.value.to_ascii_lowercase(),
-            prefix: table
-                .text(page, "prefix")
-                .map_or(String::new(), |text| text.value),
-        }),
-        "oauth2" => {
-            let path = table.needed_text(page, "token_path");
-            let scope = table.text(page, "scope").map(|text| text.value);
-            let optional = table
-                .texts(page, "optional")
-                .into_iter()
-                .map(|text| text.value)
-                .collect();
-            if let Some(path) = &path {
-                check_path(page, &path.value, path.span.clone());
-            }
-            path.map(|path| AuthSpec::Oauth2 {
-                token_path: path.value,
-                scope,
-                optional,
-            })
-        }
-        other => {
-            let help = match nearest(other, AuthSpec::KINDS) {
-                Some(near) => format!("did you mean `{near}`?"),
-                None => format!("kinds are {}", listed(&AuthSpec::KINDS)),
-            };
-            page.mistake(
-                "C015",
-                kind.span,
-                format!("unknown kind of authentication `{other}`"),
-                help,
-            );
-            return None;
-        }
-    };
-    table.finish(page);
-    auth
 }
 
 fn read_limits(page: &mut Page<'_>, root: &mut Table<'_, '_>) -> Limits {
@@ -317,17 +303,78 @@ fn read_limits(page: &mut Page<'_>, root: &mut Table<'_, '_>) -> Limits {
     Limits { timeout_ms }
 }
 
-fn read_http(page: &mut Page<'_>, mut table: Table<'_, '_>) -> Vec<String> {
-    let mut paths = Vec::new();
+fn read_http(page: &mut Page<'_>, mut table: Table<'_, '_>) -> HttpSpec {
+    let mut http = HttpSpec::default();
     for path in table.texts(page, "reads") {
         check_path(page, &path.value, path.span);
-        paths.push(path.value);
+        http.reads.push(path.value);
+    }
+    if let Some(mut header) = table.table(page, "reads_header") {
+        let name = header.needed_text(page, "name");
+        let values = header.texts(page, "values");
+        header.finish(page);
+        http.reads_header = name.map(|name| {
+            let values = values.into_iter().map(|text| text.value).collect();
+            (name.value.to_ascii_lowercase(), values)
+        });
     }
     table.finish(page);
-    paths
+    http
 }
 
-fn check_path(page: &mut Page<'_>, path: &str, span: Range<usize>) {
+fn read_transport(page: &mut Page<'_>, root: &mut Table<'_, '_>) -> Transport {
+    let Some(word) = root.text(page, "transport") else {
+        return Transport::Http;
+    };
+    let found = Transport::ALL
+        .into_iter()
+        .find(|transport| transport.word() == word.value);
+    found.unwrap_or_else(|| {
+        let words = Transport::ALL.map(Transport::word);
+        let help = match nearest(&word.value, words) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("transports are {}", listed(&words)),
+        };
+        page.mistake(
+            "C020",
+            word.span,
+            format!("unknown transport `{}`", word.value),
+            help,
+        );
+        Transport::Http
+    })
+}
+
+/// The hosts, and whether each instance lists its own.
+fn read_hosts(
+    page: &mut Page<'_>,
+    root: &mut Table<'_, '_>,
+    transport: Transport,
+) -> (Vec<HostPattern>, bool) {
+    let texts = root.texts(page, "hosts");
+    if let (Some(first), true) = (texts.first(), transport != Transport::Http) {
+        page.mistake(
+            "C020",
+            first.span.clone(),
+            format!("a connector that speaks {} names no hosts", transport.word()),
+            "remove `hosts`: each instance names its server with `base_url`",
+        );
+        return (Vec::new(), false);
+    }
+    if let [only] = texts.as_slice()
+        && only.value == "instance"
+    {
+        return (Vec::new(), true);
+    }
+    let hosts = texts.into_iter().filter_map(|host| {
+        HostPattern::parse(&host.value)
+            .map_err(|why| page.mistake("C009", host.span.clone(), why.message(&host.value), why.help()))
+            .ok()
+    });
+    (hosts.collect(), false)
+}
+
+pub(super) fn check_path(page: &mut Page<'_>, path: &str, span: Range<usize>) {
     if super::egress::check_path(path).is_err() {
         page.mistake(
             "C018",

@@ -5,6 +5,7 @@
 
 mod action_table;
 mod auth;
+mod auth_spec;
 mod bind;
 mod catalog;
 mod client;
@@ -14,19 +15,25 @@ mod invoke;
 mod manifest;
 mod page;
 mod rules;
+mod settings;
 mod settle;
 mod throttle;
+mod tls;
 mod transport;
 mod words;
+mod xml;
 
 pub use action_table::{CAPABILITIES, VERBS};
+pub use auth_spec::AuthSpec;
 pub use bind::{Bound, Instance, Instances, Overrides, Owns, bind, bind_at};
 pub use catalog::{Catalog, Connector};
 pub use client::NoClient;
-pub use egress::{HostPattern, Refused, check_base_url};
+pub use egress::{HostPattern, Refused, check_base_url, is_loopback};
 pub use identity::{Identity, identify};
 pub use invoke::{Acted, Invoker, Looked};
-pub use manifest::{AuthSpec, DeliveryId, HttpSpec, Limits, Manifest, SourceSpec};
+pub use manifest::{DeliveryId, HttpSpec, Limits, Manifest, SourceSpec, Transport};
+pub use settings::{SettingSpec, Settings, setting_value};
+pub use tls::Ca;
 pub use words::vocabulary;
 
 #[cfg(test)]

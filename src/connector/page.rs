@@ -253,6 +253,28 @@ impl<'t, 'i> Table<'t, 'i> {
         tables
     }
 
+    /// All members as they are: name, its place, value, its place.
+    pub(super) fn members(
+        &self,
+    ) -> impl Iterator<Item = (&'t str, Range<usize>, &'t DeValue<'i>, Range<usize>)> + use<'t, 'i> {
+        self.table.iter().map(|(name, value)| {
+            (
+                name.get_ref().as_ref(),
+                name.span(),
+                value.get_ref(),
+                value.span(),
+            )
+        })
+    }
+
+    /// Where a key stands; the table itself where it is absent.
+    pub(super) fn place_of(&self, key: &str) -> Range<usize> {
+        self.table
+            .iter()
+            .find(|(name, _)| name.get_ref() == key)
+            .map_or(self.span.clone(), |(name, _)| name.span())
+    }
+
     /// All members, each of which has to be a text: `{ argument = "field" }`.
     pub(super) fn every_text(self, page: &mut Page<'_>) -> Vec<(String, Placed<String>)> {
         let mut texts = Vec::new();

@@ -6,6 +6,7 @@ use percent::encode_segment;
 use reqwest::Method;
 use serde_json::Value;
 
+use super::manifest::Transport;
 use crate::action::Fault;
 use crate::diagnostic::nearest;
 use crate::script::{Asked, Vocabulary, Word};
@@ -155,15 +156,31 @@ mod percent {
     }
 }
 
-/// The words of connector scripts. Each takes a path and options.
+/// The words of connector scripts that speak this.
 #[allow(
     clippy::expect_used,
-    reason = "the five names are written below; that they are words is tested"
+    reason = "the names are written below; that they are words is tested"
 )]
-pub fn vocabulary() -> &'static Arc<Vocabulary> {
-    static WORDS: LazyLock<Arc<Vocabulary>> = LazyLock::new(|| {
-        let body = "PATH, #{ json | form, query, headers }: asks the vendor; the answer is #{ status, headers, body }";
-        let words = [
+pub fn vocabulary(transport: Transport) -> &'static Arc<Vocabulary> {
+    static WORDS: LazyLock<[Arc<Vocabulary>; 3]> = LazyLock::new(|| {
+        Transport::ALL.map(|transport| {
+            let words = words(transport);
+            Arc::new(Vocabulary::new(words).expect("names of connector words are words"))
+        })
+    });
+    let [http, ldap, smtp] = &*WORDS;
+    match transport {
+        Transport::Http => http,
+        Transport::Ldap => ldap,
+        Transport::Smtp => smtp,
+    }
+}
+
+fn words(transport: Transport) -> Vec<Word> {
+    let body =
+        "PATH, #{ json | form, query, headers }: asks the vendor; the answer is #{ status, headers, body }";
+    match transport {
+        Transport::Http => vec![
             Word::ask(
                 "http::get",
                 1..=2,
@@ -173,10 +190,26 @@ pub fn vocabulary() -> &'static Arc<Vocabulary> {
             Word::ask("http::put", 1..=2, body),
             Word::ask("http::patch", 1..=2, body),
             Word::ask("http::delete", 1..=2, body),
-        ];
-        Arc::new(Vocabulary::new(words).expect("names of connector words are words"))
-    });
-    &WORDS
+        ],
+        Transport::Ldap => vec![
+            Word::ask(
+                "ldap::search",
+                1..=1,
+                "#{ base, scope, filter, attributes }: reads; the answer is #{ entries }",
+            ),
+            Word::ask(
+                "ldap::modify",
+                2..=2,
+                "DN, #{ replace, add, delete }: changes one entry; the answer is #{ code, name, message }",
+            ),
+        ],
+        Transport::Smtp => vec![Word::ask(
+            "smtp::send",
+            1..=1,
+            "#{ from, to, subject, text, html, message_id, headers }: sends one message; the answer is \
+             #{ accepted, refused, response }",
+        )],
+    }
 }
 
 #[cfg(test)]
@@ -203,6 +236,14 @@ mod tests {
 
     #[test]
     fn the_words_of_connectors_are_words() {
-        assert_eq!(vocabulary().words().count(), 5);
+        for (transport, words) in Transport::ALL.into_iter().zip([5, 2, 1]) {
+            let vocabulary = vocabulary(transport);
+            assert_eq!(vocabulary.words().count(), words);
+            assert!(
+                vocabulary
+                    .words()
+                    .all(|word| word.namespace() == Some(transport.word()))
+            );
+        }
     }
 }

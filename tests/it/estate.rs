@@ -81,6 +81,7 @@ pub fn instances(range: &RunningRange) -> Instances {
                 propagation_ms: Some(2_000),
                 timeout_ms: Some(2_000),
             },
+            ..Instance::default()
         }],
         bind: BTreeMap::new(),
         identities: Vec::new(),

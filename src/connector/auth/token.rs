@@ -3,9 +3,9 @@
 use base64::Engine as _;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName};
 
+use super::super::auth_spec::AuthSpec;
 use super::super::bind::Instance;
 use super::super::client::secret_header;
-use super::super::manifest::AuthSpec;
 use crate::action::Fault;
 use crate::secret::Secret;
 
@@ -17,7 +17,8 @@ pub(in super::super) fn attach(
     bearer: Option<&Secret>,
 ) -> Result<(), Fault> {
     let (name, value) = match auth {
-        AuthSpec::None => return Ok(()),
+        // These sign the finished request instead.
+        AuthSpec::None | AuthSpec::Sigv4 { .. } | AuthSpec::StandardWebhooks => return Ok(()),
         AuthSpec::Bearer => (
             AUTHORIZATION,
             Secret::new(format!("Bearer {}", credential(instance, "token")?.expose())),

@@ -1,6 +1,8 @@
 //! Connectors against a vendor on the loopback interface.
 
 mod crowdstrike;
+mod given;
+mod signed;
 mod transport;
 mod vendor;
 

@@ -11,7 +11,7 @@ use tokio::net::{TcpListener, TcpStream};
 use url::Url;
 
 use crate::clock::{SetClock, Time};
-use crate::connector::{Bound, Catalog, Instance, Instances, Invoker, Overrides, bind};
+use crate::connector::{Bound, Catalog, Connector, Instance, Instances, Invoker, Overrides, bind};
 use crate::finding::{Entity, EntityType, Role};
 use crate::script::Evaluators;
 use crate::secret::Secret;
@@ -22,6 +22,8 @@ pub(super) const NOW: Time = Time(1_700_000_000_000);
 pub(super) enum Reply {
     Json(u16, Value),
     With(u16, &'static str, String, Value),
+    /// Status, content type, body.
+    Text(u16, &'static str, String),
     /// A body of this many bytes.
     Long(u16, usize),
     /// The head of an answer and less of its body than it promised.
@@ -146,6 +148,7 @@ impl Vendor {
             Reply::With(status, name, value, body) => {
                 written(status, &format!("{name}: {value}\r\n"), body.to_string(), 0)
             }
+            Reply::Text(status, kind, body) => written(status, &format!("content-type: {kind}\r\n"), body, 0),
             Reply::Long(status, n) => written(status, "", "x".repeat(n), 0),
             Reply::Cut(status) => written(status, "", "{\"a\":".into(), 100),
         };
@@ -184,6 +187,7 @@ pub(super) fn instance(connector: &str, base: &Url) -> Instance {
             .into(),
         when: Vec::new(),
         overrides: Overrides::default(),
+        ..Instance::default()
     }
 }
 
@@ -195,6 +199,27 @@ pub(super) fn bound(action: &str, base: &Url, entity: Option<&Entity>) -> Bound 
         identities: Vec::new(),
     };
     bind(catalog(), &instances, &action, entity, None)
+        .unwrap()
+        .remove(0)
+}
+
+/// One instance of a connector of a few lines, whose manifest lacks only its name.
+pub(super) fn own(manifest: &str, script: &str, instance: Instance) -> Bound {
+    let head = "name = \"own\"\ntitle = \"Own\"\nversion = \"1\"\n";
+    let files = BTreeMap::from([
+        ("connector.toml".to_owned(), format!("{head}{manifest}")),
+        ("actions.rhai".to_owned(), script.to_owned()),
+    ]);
+    let connector = Connector::parse(&files, "connectors/own").unwrap_or_else(|found| panic!("{}", found[0]));
+    let action = connector.manifest.actions[0].name.clone();
+    let instances = Instances {
+        all: vec![Instance {
+            connector: "own".into(),
+            ..instance
+        }],
+        ..Instances::default()
+    };
+    bind(&Catalog::of([connector]), &instances, &action, None, None)
         .unwrap()
         .remove(0)
 }

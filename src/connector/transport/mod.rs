@@ -1,0 +1,9 @@
+//! The network side of one attempt: what a script may send, with whose credentials, and what an answer means
+//! before the script sees it. An attempt makes one change at most. What is lost, refused or told to wait ends
+//! it here; no script can catch it.
+
+mod attempt;
+mod http;
+mod scrub;
+
+pub(super) use attempt::{Attempt, handle_of};

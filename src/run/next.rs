@@ -485,6 +485,12 @@ fn settle(state: &RunState) -> Option<Vec<Event>> {
     Some(events)
 }
 
+/// True for an effect that never came to an attempt because the system knows no such target. A script that did not
+/// expect that has failed by the same fault.
+fn was_absent(effect: &EffectState, fault: &Fault) -> bool {
+    effect.attempts.is_empty() && fault.code == "target-not-found"
+}
+
 fn verdict(state: &RunState, script: &ScriptEnd) -> (End, String) {
     let count = |wanted: &dyn Fn(&EffectState) -> bool| state.effects.values().filter(|e| wanted(e)).count();
     let doubtful = count(&|e| e.in_doubt.is_some());
@@ -512,7 +518,8 @@ fn verdict(state: &RunState, script: &ScriptEnd) -> (End, String) {
                 && matches!(e.verification, Some((_, word)) if word == wanted)
         })
     };
-    let not_done = count(&|e| matches!(e.stage(), Stage::NotDone(_)));
+    // A system that does not know the target was asked and had nothing to change (decision 0025).
+    let not_done = count(&|e| matches!(e.stage(), Stage::NotDone(fault) if !was_absent(e, &fault)));
     let parts: Vec<String> = [
         (not_done, "did not happen"),
         (word(Verification::Contradicted), "contradicted by read-back"),

@@ -98,6 +98,9 @@ fn value(effect: &EffectState) -> Value {
     }
     receipt.insert("how".into(), json!(how));
     receipt.insert("verified".into(), json!(verified(effect).word()));
+    if let Some(why) = &effect.bound.spec.unseen {
+        receipt.insert("unseen".into(), json!(why));
+    }
     let until = effect.lease_end();
     receipt.insert(
         "until".into(),

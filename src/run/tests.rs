@@ -954,3 +954,92 @@ async fn only_a_receipt_of_the_same_run_is_undone_by_its_playbook() {
     assert_eq!(bench.vendor.state("web-07"), "contained");
     bench.end().await;
 }
+
+#[test]
+fn a_system_that_does_not_know_the_target_does_not_fail_a_run_whose_playbook_expected_it() {
+    let absent = Fault::new("target-not-found", "`aws` knows no service account svc-a");
+    for (fault, end) in [
+        (absent, End::Succeeded),
+        (Fault::new("ambiguous-target", "two"), End::Kept),
+        (Fault::new("vendor-error", "down"), End::Kept),
+    ] {
+        let state = refused(fault.clone());
+        let next = next(&state, &Progress::default(), Time(1_000_000));
+        let Next::Record(events) = next else {
+            panic!("{next:?}")
+        };
+        let settled = events.iter().find_map(|event| match event {
+            Event::RunSettled { end, .. } => Some(*end),
+            _ => None,
+        });
+        assert_eq!(settled, Some(end), "{fault}");
+    }
+}
+
+/// A run whose one effect found no target, and whose script caught that and returned.
+fn refused(fault: Fault) -> RunState {
+    let run = RunId::derive(&["refused"]);
+    let effect = crate::id::EffectId::derive(&["refused"]);
+    let step: crate::script::StepId = "0".parse().unwrap();
+    let header = crate::journal::Header {
+        run,
+        playbook: "test".into(),
+        title: "Test".into(),
+        kind: PlaybookKind::Response,
+        on_failure: OnFailure::Keep,
+        bundle: crate::digest::Digest::ZERO,
+        engine_abi: crate::journal::ENGINE_ABI,
+        cause: Cause::Person {
+            principal: "ana".into(),
+            reason: "test".into(),
+        },
+        inputs: BTreeMap::new(),
+        deadline: Time(i64::MAX),
+        severity_id: SeverityId(4),
+        subject: String::new(),
+        weak_source: false,
+    };
+    let bound = crate::journal::Bound {
+        effect,
+        step: step.clone(),
+        spec: contain(),
+        instance: "crowdstrike".into(),
+        entity: None,
+        args: Map::new(),
+        lease_ms: None,
+        reverts: None,
+    };
+    let events = [
+        Event::RunStarted(Box::new(header)),
+        Event::StepAsked {
+            step: step.clone(),
+            name: "endpoint::isolate".into(),
+            args: vec![],
+            digest: crate::digest::Digest::ZERO,
+            line: 1,
+            column: 1,
+            file: None,
+        },
+        Event::EffectBound(Box::new(bound)),
+        Event::EffectFailed {
+            effect,
+            fault: fault.clone(),
+            retry: Retry::Never,
+            requests: vec![],
+        },
+        Event::StepAnswered {
+            step,
+            result: crate::journal::Answered::Fault(fault),
+        },
+        Event::ScriptReturned { value: Value::Null },
+    ];
+    let mut last = crate::digest::Digest::ZERO;
+    let mut entries = Vec::new();
+    for (seq, event) in (0..).zip(&events) {
+        let chain = crate::journal::ChainId::Run(run);
+        let entry = crate::journal::seal(chain, &last, seq, Time(1_000), event, [0; 16]).unwrap();
+        last = entry.digest;
+        entries.push(entry);
+    }
+    RunState::fold(&entries).unwrap()
+}

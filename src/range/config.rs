@@ -4,8 +4,12 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::host::Host;
+use super::aws::AwsConfig;
+use super::crowdstrike::Host;
 use super::ledger_file::LedgerError;
+use super::mail::MailConfig;
+use super::okta::OktaConfig;
+use super::slack::SlackConfig;
 use super::world::ControlError;
 use crate::clock::{Clock, SystemClock};
 use crate::secret::Secret;
@@ -27,23 +31,33 @@ pub struct RangeConfig {
     pub listen: SocketAddr,
     /// File of the effect ledger. State is rebuilt from it; `None` keeps everything in memory.
     pub ledger: Option<PathBuf>,
-    /// Hosts there are from the start. A host the ledger already has is left as the ledger says.
+    /// CrowdStrike: hosts there are from the start. What the ledger already has, here and at every vendor, is left
+    /// as the ledger says.
     pub seed: Vec<Host>,
-    /// Client id and secret the token endpoint accepts.
+    /// CrowdStrike: client id and secret the token endpoint accepts.
     pub credentials: (String, Secret),
-    /// When pending hosts that are online reach their end state.
+    /// CrowdStrike: when pending hosts that are online reach their end state.
     pub settle: Settle,
     /// Whether plain readings and searches are written to the ledger too. They cost an fsync each.
     pub log_reads: bool,
-    /// How long a token holds, ms.
+    /// CrowdStrike: how long a token holds, ms.
     pub token_ms: u64,
+    /// Okta.
+    pub okta: OktaConfig,
+    /// AWS.
+    pub aws: AwsConfig,
+    /// Slack.
+    pub slack: SlackConfig,
+    /// The mail server.
+    pub mail: MailConfig,
     /// Where the present comes from. Pauses of faults are real time all the same.
     pub clock: Arc<dyn Clock>,
 }
 
 impl Default for RangeConfig {
     /// A free loopback port, no file, no hosts, `range-client` / `range-secret`, hosts that settle at the
-    /// first reading, no reads in the ledger, tokens of 30 minutes, the machine's clock.
+    /// first reading, no reads in the ledger, tokens of 30 minutes, empty other vendors with their own default
+    /// credentials, the machine's clock.
     fn default() -> RangeConfig {
         RangeConfig {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
@@ -53,6 +67,10 @@ impl Default for RangeConfig {
             settle: Settle::AfterReads(0),
             log_reads: false,
             token_ms: 30 * 60_000,
+            okta: OktaConfig::default(),
+            aws: AwsConfig::default(),
+            slack: SlackConfig::default(),
+            mail: MailConfig::default(),
             clock: Arc::new(SystemClock),
         }
     }

@@ -18,8 +18,10 @@ use super::world::{ControlError, World};
 /// The control calls, to be nested under `/_range`.
 ///
 /// - `GET /ledger`: array of ledger lines since the last reset
-/// - `GET /state`: `{"hosts": […], "faults": […]}`
+/// - `GET /state`: `{"hosts": […], "things": […], "faults": […]}`; things are records of the other vendors
 /// - `POST /hosts`: a [`super::HostChange`]; answers the whole host
+/// - `POST /things`: one record as `state` shows it, such as `{"okta_user": {…}}`: put there, or in place of the
+///   one with its id, as if somebody had done it at the vendor
 /// - `GET`, `POST`, `DELETE /faults`: list, add a [`super::Fault`], clear
 /// - `POST /tokens/expire`: ends every token
 /// - `POST /reset`: back to the seed
@@ -28,6 +30,7 @@ pub(super) fn routes() -> Router<Arc<Shared>> {
         .route("/ledger", get(ledger))
         .route("/state", get(state))
         .route("/hosts", post(set_host))
+        .route("/things", post(set_thing))
         .route("/faults", get(faults).post(add_fault).delete(clear_faults))
         .route("/tokens/expire", post(expire_tokens))
         .route("/reset", post(reset))
@@ -42,8 +45,23 @@ async fn ledger(State(shared): Control) -> Response {
 }
 
 async fn state(State(shared): Control) -> Response {
-    let (hosts, faults) = shared.with(|world| (world.hosts(), world.faults())).await;
-    Json(json!({ "hosts": hosts, "faults": faults })).into_response()
+    let read = |world: &mut World| {
+        let things = world.vendors().things().into_iter();
+        let records: Vec<Value> = things
+            .filter(|thing| thing.kind != "host")
+            .map(|thing| thing.record)
+            .collect();
+        (world.vendors().crowdstrike.hosts(), records, world.faults())
+    };
+    let (hosts, things, faults) = shared.with(read).await;
+    Json(json!({ "hosts": hosts, "things": things, "faults": faults })).into_response()
+}
+
+async fn set_thing(State(shared): Control, body: Bytes) -> Response {
+    match read::<Value>(&body) {
+        Ok(record) => answer(shared.with(move |world| world.put_record(&record)).await),
+        Err(error) => answer::<()>(Err(error)),
+    }
 }
 
 async fn set_host(State(shared): Control, body: Bytes) -> Response {
@@ -85,7 +103,7 @@ async fn reset(State(shared): Control) -> Response {
 async fn unknown() -> Response {
     refuse(
         StatusCode::NOT_FOUND,
-        "no such control call; there are ledger, state, hosts, faults, tokens/expire, reset",
+        "no such control call; there are ledger, state, hosts, things, faults, tokens/expire, reset",
     )
 }
 

@@ -5,7 +5,6 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
-use super::host::Status;
 use super::vendor::{Call, Request};
 
 /// Most faults that wait in the queue; a script of a test has a handful.
@@ -26,7 +25,8 @@ pub struct Fault {
 }
 
 impl Fault {
-    /// Befalls the next call of `action` (`contain`, `lift_containment`, `read`, `find`, `token`).
+    /// Befalls the next call of `action`, in the vendor's own words: `contain`, `suspend`, `UpdateAccessKey`,
+    /// `chat.postMessage`, `send`.
     pub fn on_action(action: impl Into<String>, kind: FaultKind) -> Fault {
         Fault {
             on: Match {
@@ -55,9 +55,9 @@ impl Fault {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Match {
-    /// `crowdstrike`.
+    /// `crowdstrike`, `okta`, `aws`, `slack` or `mail`.
     pub vendor: Option<String>,
-    /// HTTP method, in capitals.
+    /// HTTP method, in capitals, or SMTP command.
     pub method: Option<String>,
     /// The whole path, without the query.
     pub path: Option<String>,
@@ -78,13 +78,13 @@ pub enum FaultKind {
     },
     /// Not carried out; answered with this status and body.
     Fail {
-        /// HTTP status.
+        /// HTTP status, or code of an SMTP reply.
         status: u16,
-        /// Body, sent as JSON.
+        /// Body, sent as JSON; a text is sent as it is.
         #[serde(default)]
         body: serde_json::Value,
     },
-    /// Not carried out; 429 with `Retry-After` and the vendor's own header.
+    /// Not carried out; the vendor's own way to say so: 429 with its headers, or what it has instead.
     TooMany {
         /// Seconds to wait.
         retry_after_s: u64,
@@ -95,14 +95,14 @@ pub enum FaultKind {
     LoseRequest,
     /// Not carried out; answered as if it had been.
     Lie,
-    /// A reading of details says this status for every host, whatever is true, and nothing settles.
+    /// A reading says this status for everything in it, whatever is true, and nothing settles.
     LieRead {
-        /// The status told.
-        status: Status,
+        /// The status told, in the vendor's word.
+        status: String,
     },
     /// Carried out; about half of the answer's body is sent, then the connection is cut.
     Truncate,
-    /// Every token ends, so this request is answered 401; not carried out.
+    /// Every token that was issued ends, so this request is refused; not carried out.
     ExpireToken,
     /// The ghost effect: not carried out now, but `ms` later, without anyone being told. Lost when the range
     /// stops or is reset before.
@@ -119,7 +119,7 @@ pub enum FaultKind {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LateAnswer {
-    /// A 500 in the vendor's envelope.
+    /// The vendor's answer to something that is wrong on its side.
     #[default]
     Error,
     /// The connection is cut.
@@ -192,7 +192,7 @@ impl Faults {
 impl Match {
     fn holds(&self, request: &Request, call: &Call) -> bool {
         let is = |wanted: &Option<String>, actual: &str| wanted.as_deref().is_none_or(|it| it == actual);
-        is(&self.vendor, call.vendor.name())
+        is(&self.vendor, call.vendor)
             && is(&self.method, &request.method)
             && is(&self.path, &request.path)
             && is(&self.action, call.action)

@@ -1,12 +1,12 @@
 //! What happened at the vendors, as lines that can be counted: the oracle of the crash tests. Only nouns and
 //! questions here; writing and reading the file is `ledger_file`'s.
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-
-use super::host::Host;
+use serde_json::Value;
 
 /// One thing that happened. A request that names several targets is several lines with the same `request`.
-/// Neither bodies nor credentials are in it.
+/// Credentials are not in it, and bodies only where the vendor's state is one: a message, a policy.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct LedgerLine {
     /// Number of the line, from 1 without gaps, over the whole file.
@@ -15,16 +15,17 @@ pub struct LedgerLine {
     pub at_ms: i64,
     /// Number of the request this belongs to; a late effect keeps the number of the request that caused it.
     pub request: u64,
-    /// `crowdstrike`, or `range` for what the range itself did (seed, control calls).
+    /// `crowdstrike`, `okta`, `aws`, `slack`, `mail`, or `range` for what the range itself did (seed, control calls).
     pub vendor: String,
-    /// HTTP method; empty where no request was involved.
+    /// HTTP method or SMTP command; empty where no request was involved.
     pub method: String,
     /// Path of the request, without the query.
     pub path: String,
     /// The query as it came.
     pub query: String,
-    /// What was asked: `contain`, `lift_containment`, `read`, `find`, `token`, `unknown`; or what the vendor
-    /// did by itself: `settle`; or what the range was told: `host`, `reset`, `expire_tokens`.
+    /// What was asked, in the vendor's words (`contain`, `suspend`, `UpdateAccessKey`, `chat.postMessage`, `send`,
+    /// `unknown`); or what the vendor did by itself: `settle`; or what the range was told: `reset`,
+    /// `expire_tokens`, or the kind of thing that was put there: `host`, `user`, `key`.
     pub action: String,
     /// The vendor's id of what was acted on.
     pub target: Option<String>,
@@ -39,7 +40,7 @@ pub struct LedgerLine {
     pub state_after: Option<String>,
     /// Name of the scripted fault the request ran into.
     pub fault: Option<String>,
-    /// HTTP status of the answer as it was meant to leave; none where no answer was meant to.
+    /// HTTP status or SMTP code of the answer as it was meant to leave; none where no answer was meant to.
     pub status: Option<u16>,
     /// SHA-256 of the request's body, where there was one.
     pub body_digest: Option<String>,
@@ -47,9 +48,9 @@ pub struct LedgerLine {
     pub idempotency_key: Option<String>,
     /// `X-Request-Id` header of the request.
     pub request_id: Option<String>,
-    /// The whole host after a `host` line, from which state is rebuilt.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub host: Option<Host>,
+    /// The whole of what was put there or changed (a host, a user, a message), from which state is rebuilt.
+    #[serde(default, alias = "host", skip_serializing_if = "Option::is_none")]
+    pub record: Option<Value>,
 }
 
 impl LedgerLine {
@@ -60,6 +61,13 @@ impl LedgerLine {
                 .target_name
                 .as_deref()
                 .is_some_and(|name| name.eq_ignore_ascii_case(target))
+    }
+
+    /// The record, where it was made true and is one of this vendor's.
+    pub(super) fn kept<T: DeserializeOwned>(&self) -> Option<T> {
+        let record = self.record.as_ref().filter(|_| self.applied)?;
+        // Another vendor's record, or one of a newer range, is not ours to read.
+        T::deserialize(record).ok()
     }
 
     /// Whether a target that was there before has another state after this line.

@@ -16,7 +16,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::control;
-use super::vendor::{Reply, Request};
+use super::vendor::{Door, Reply, Request};
 use super::wire::Wire;
 use super::world::{Delivery, Late, World};
 
@@ -96,6 +96,19 @@ impl Shared {
         self.late.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Lets the world judge a request, and puts off what it puts off.
+    pub(super) async fn deliver(self: &Arc<Self>, request: Request, runtime: &Handle) -> Delivery {
+        let (inner, runtime) = (Arc::clone(self), runtime.clone());
+        self.with(move |world| {
+            let (delivery, late) = world.handle(request);
+            if let Some(late) = late {
+                inner.put_off(late, &runtime);
+            }
+            delivery
+        })
+        .await
+    }
+
     fn put_off(self: &Arc<Self>, late: Late, runtime: &Handle) {
         let shared = Arc::clone(self);
         let pause = Duration::from_millis(late.ms);
@@ -116,17 +129,7 @@ async fn vendor_request(
     body: Bytes,
 ) -> Response {
     let request = request(&method, &uri, &headers, body);
-    let (inner, runtime) = (Arc::clone(&shared), Handle::current());
-    let delivery = shared
-        .with(move |world| {
-            let (delivery, late) = world.handle(request);
-            if let Some(late) = late {
-                inner.put_off(late, &runtime);
-            }
-            delivery
-        })
-        .await;
-    match delivery {
+    match shared.deliver(request, &Handle::current()).await {
         Delivery::Send(reply) => response(reply),
         Delivery::SendAfter(ms, reply) => {
             tokio::select! {
@@ -145,37 +148,28 @@ async fn vendor_request(
 }
 
 fn request(method: &Method, uri: &Uri, headers: &HeaderMap, body: Bytes) -> Request {
-    let text = |name: &str| {
-        headers
-            .get(name)
-            .and_then(|value| value.to_str().ok())
-            .map(str::to_owned)
-    };
-    let bearer = text("authorization").and_then(|value| {
-        let (scheme, token) = value.split_once(' ')?;
-        scheme
-            .eq_ignore_ascii_case("bearer")
-            .then(|| token.trim().to_owned())
+    let headers = headers.iter().filter_map(|(name, value)| {
+        let value = value.to_str().ok()?;
+        Some((name.as_str().to_owned(), value.to_owned()))
     });
     Request {
+        door: Door::Http,
         method: method.as_str().to_owned(),
         path: uri.path().to_owned(),
         query: uri.query().unwrap_or_default().to_owned(),
-        bearer,
-        idempotency_key: text("idempotency-key"),
-        request_id: text("x-request-id"),
+        headers: headers.collect(),
         body,
     }
 }
 
 fn response(reply: Reply) -> Response {
-    let bytes = reply.body.to_string();
+    let bytes = reply.body.text();
     with_body(reply, Body::from(bytes))
 }
 
 /// Announces the whole length, sends half, and fails: the server then drops the connection.
 fn half_a_response(reply: Reply) -> Response {
-    let mut bytes = Bytes::from(reply.body.to_string());
+    let mut bytes = Bytes::from(reply.body.text());
     let length = bytes.len();
     bytes.truncate(length / 2);
     let parts = stream::unfold(Some(bytes), |half| async move {
@@ -200,7 +194,9 @@ fn with_body(reply: Reply, body: Body) -> Response {
     let mut response = Response::new(body);
     *response.status_mut() = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    if let Some(kind) = reply.body.content_type() {
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    }
     for (name, value) in reply.headers {
         if let Ok(value) = HeaderValue::from_str(&value) {
             headers.insert(HeaderName::from_static(name), value);

@@ -1,17 +1,23 @@
-//! The one owner of everything a range knows: hosts, faults and the ledger. The order of stages is written
+//! The one owner of everything a range knows: its vendors, faults and the ledger. The order of stages is written
 //! once, in [`World::handle`]: understand, admit, fault, decide, write the ledger, make it true. It blocks on
 //! the disk and never on anything else; it neither sleeps nor sends.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::crowdstrike::{self, CrowdStrike};
+use serde_json::Value;
+
+use super::crowdstrike::{Host, HostChange};
 use super::fault::{Fault, FaultKind, Faults, LateAnswer};
-use super::host::{Host, HostChange};
 use super::ledger::{Ledger, LedgerLine};
 use super::ledger_file::{LedgerError, LedgerFile, since_reset};
-use super::vendor::{Call, Effect, Reply, Request, understand};
+use super::vendor::{At, Body, Call, Effect, No, Reply, Request, Thing};
+use super::vendors::Vendors;
 use crate::clock::Clock;
 use crate::digest::Digest;
+
+/// The vendor of lines about what the range itself did.
+const RANGE: &str = "range";
 
 /// How the answer leaves, if it does.
 #[derive(Debug)]
@@ -43,8 +49,7 @@ enum Keeper {
 pub(super) struct World {
     clock: Arc<dyn Clock>,
     log_reads: bool,
-    seed: Vec<Host>,
-    crowdstrike: CrowdStrike,
+    vendors: Vendors,
     faults: Faults,
     keeper: Keeper,
     lines: Vec<LedgerLine>,
@@ -56,42 +61,44 @@ pub(super) struct World {
 }
 
 impl World {
-    /// Rebuilds the state that `past` lines describe, then adds seeded hosts that are not in it.
+    /// Rebuilds the state that `past` lines describe, then adds what the seed has and they do not.
     pub(super) fn open(
         clock: Arc<dyn Clock>,
         log_reads: bool,
-        seed: Vec<Host>,
-        mut crowdstrike: CrowdStrike,
+        mut vendors: Vendors,
         file: Option<(LedgerFile, Vec<LedgerLine>)>,
     ) -> Result<World, LedgerError> {
         let (keeper, past) = match file {
             Some((file, past)) => (Keeper::File(file), past),
             None => (Keeper::Memory, Vec::new()),
         };
-        past.iter().for_each(|line| crowdstrike.replay(line));
+        past.iter().for_each(|line| vendors.replay(line));
         let last_line = past.last().map_or(0, |line| line.n);
         let last_request = past.iter().map(|line| line.request).max().unwrap_or(0);
         let lines = since_reset(past);
-        let missing: Vec<Host> = seed
+        // Asked of the lines and not of the vendors: what was deleted since stays deleted.
+        let put: BTreeSet<(String, String)> = lines
             .iter()
-            .filter(|host| crowdstrike.host(&host.device_id).is_none())
-            .cloned()
+            .filter(|line| line.vendor == RANGE)
+            .filter_map(|line| Some((line.action.clone(), line.target.clone()?)))
             .collect();
-        let faults = Faults::default();
         let mut world = World {
             clock,
             log_reads,
-            seed,
-            crowdstrike,
-            faults,
+            vendors,
+            faults: Faults::default(),
             keeper,
             lines,
             last_line,
             last_request,
             resets: 0,
         };
-        let seeded = missing.into_iter().map(|host| world.host_line(host)).collect();
-        world.commit(seeded)?;
+        let seed = world.vendors.seed().into_iter();
+        let missing = seed
+            .filter(|thing| !put.contains(&(thing.kind.to_owned(), thing.id.clone())))
+            .map(|thing| world.thing_line(thing, None))
+            .collect();
+        world.commit(missing)?;
         Ok(world)
     }
 
@@ -99,32 +106,52 @@ impl World {
     /// carried out is on disk.
     pub(super) fn handle(&mut self, request: Request) -> (Delivery, Option<Late>) {
         self.last_request += 1;
-        let number = self.last_request;
-        match self.carry_out(request, number) {
-            Ok(handled) => handled,
+        let at = At {
+            number: self.last_request,
+            now: self.clock.now(),
+        };
+        let call = self.vendors.understand(&request);
+        match self.carry_out(&request, &call, at) {
+            Ok((delivery, None)) => (delivery, None),
+            Ok((delivery, Some(ms))) => {
+                let late = Late {
+                    ms,
+                    request,
+                    call,
+                    number: at.number,
+                    resets: self.resets,
+                };
+                (delivery, Some(late))
+            }
             Err(error) => {
                 tracing::error!(error = ?error, "the range cannot write its ledger and carries nothing out");
-                let text = "the range cannot write its effect ledger; see its log";
-                (Delivery::Send(crowdstrike::failure(503, text, number)), None)
+                let no = No::Failed(503, "the range cannot write its effect ledger; see its log");
+                (
+                    Delivery::Send(self.vendors.of(&call).decline(&no, &call, at)),
+                    None,
+                )
             }
         }
     }
 
-    fn carry_out(&mut self, request: Request, number: u64) -> Result<(Delivery, Option<Late>), LedgerError> {
-        let call = understand(&request);
-        let now = self.clock.now();
-        if !self.crowdstrike.admits(&request, &call, now) {
+    /// How the answer leaves, and after how many ms the request is carried out where that is later.
+    fn carry_out(
+        &mut self,
+        request: &Request,
+        call: &Call,
+        at: At,
+    ) -> Result<(Delivery, Option<u64>), LedgerError> {
+        if let Err(reply) = self.vendors.of(call).admit(request, call, at) {
             // Uses up no fault: the script of a test need not count refreshes of tokens.
-            let reply = self.crowdstrike.refusal(number);
-            return self.refuse(&request, &call, number, None, reply);
+            return self.refuse(request, call, at, None, reply);
         }
-        let fault = self.faults.take(&request, &call);
+        let fault = self.faults.take(request, call);
         let name = fault.as_ref().map(FaultKind::name);
-        let told = match fault {
-            Some(FaultKind::LieRead { status }) => Some(status),
+        let told = match &fault {
+            Some(FaultKind::LieRead { status }) => Some(status.as_str()),
             _ => None,
         };
-        match fault {
+        match &fault {
             None
             | Some(
                 FaultKind::LieRead { .. }
@@ -132,10 +159,10 @@ impl World {
                 | FaultKind::Truncate
                 | FaultKind::LoseAnswer,
             ) => {
-                let reply = self.crowdstrike.answer(&request, &call, number, now, told);
+                let reply = self.vendors.of(call).answer(request, call, at, told);
                 let lost = fault == Some(FaultKind::LoseAnswer);
                 let status = (!lost).then_some(reply.status);
-                self.record(&request, &call, number, name, status, &reply)?;
+                self.record(request, call, at.number, name, status, &reply)?;
                 let delivery = match fault {
                     Some(FaultKind::Slow { ms }) => Delivery::SendAfter(ms, reply),
                     Some(FaultKind::Truncate) => Delivery::SendHalf(reply),
@@ -145,53 +172,43 @@ impl World {
                 Ok((delivery, None))
             }
             Some(FaultKind::Lie) => {
-                let mut reply = self.crowdstrike.answer(&request, &call, number, now, None);
+                let mut reply = self.vendors.of(call).answer(request, call, at, None);
                 reply.effects = reply.effects.into_iter().map(Effect::refused).collect();
-                self.record(&request, &call, number, name, Some(reply.status), &reply)?;
+                self.record(request, call, at.number, name, Some(reply.status), &reply)?;
                 Ok((Delivery::Send(reply), None))
             }
             Some(FaultKind::Fail { status, body }) => {
-                let reply = Reply {
-                    status,
-                    headers: Vec::new(),
-                    body,
-                    effects: Vec::new(),
-                };
-                self.refuse(&request, &call, number, name, reply)
+                let reply = Reply::new(*status, Body::scripted(body));
+                self.refuse(request, call, at, name, reply)
             }
             Some(FaultKind::TooMany { retry_after_s }) => {
-                let reply = crowdstrike::too_many(retry_after_s, number, now);
-                self.refuse(&request, &call, number, name, reply)
+                let reply = self
+                    .vendors
+                    .of(call)
+                    .decline(&No::TooMany(*retry_after_s), call, at);
+                self.refuse(request, call, at, name, reply)
             }
             Some(FaultKind::LoseRequest) => {
-                self.record_untouched(&request, &call, number, name, None)?;
+                self.record_untouched(request, call, at.number, name, None)?;
                 Ok((Delivery::Cut, None))
             }
             Some(FaultKind::ExpireToken) => {
                 self.expire_tokens()?;
-                let reply = self.crowdstrike.refusal(number);
-                self.refuse(&request, &call, number, name, reply)
+                let reply = self.vendors.of(call).decline(&No::Expired, call, at);
+                self.refuse(request, call, at, name, reply)
             }
             Some(FaultKind::Late { ms, answer }) => {
                 let (delivery, status) = match answer {
                     LateAnswer::Cut => (Delivery::Cut, None),
                     LateAnswer::Error => {
-                        let reply = crowdstrike::failure(500, "internal server error", number);
-                        (Delivery::Send(reply), Some(500))
+                        let no = No::Failed(500, "internal server error");
+                        let reply = self.vendors.of(call).decline(&no, call, at);
+                        let status = reply.status;
+                        (Delivery::Send(reply), Some(status))
                     }
                 };
-                self.record_untouched(&request, &call, number, name, status)?;
-                let resets = self.resets;
-                Ok((
-                    delivery,
-                    Some(Late {
-                        ms,
-                        request,
-                        call,
-                        number,
-                        resets,
-                    }),
-                ))
+                self.record_untouched(request, call, at.number, name, status)?;
+                Ok((delivery, Some(*ms)))
             }
         }
     }
@@ -208,19 +225,43 @@ impl World {
         if resets != self.resets {
             return;
         }
-        let now = self.clock.now();
-        let reply = self.crowdstrike.answer(&request, &call, number, now, None);
+        let at = At {
+            number,
+            now: self.clock.now(),
+        };
+        let reply = self.vendors.of(&call).answer(&request, &call, at, None);
         if let Err(error) = self.record(&request, &call, number, Some("late"), None, &reply) {
             tracing::error!(error = ?error, "the range cannot write its ledger and drops a late effect");
         }
     }
 
+    /// The vendors as they are now.
+    pub(super) fn vendors(&self) -> &Vendors {
+        &self.vendors
+    }
+
+    /// Puts a thing there, or in place of the one with its id, as if somebody had done it at the vendor.
+    pub(super) fn put(&mut self, thing: Thing) -> Result<(), LedgerError> {
+        let things = self.vendors.things().into_iter();
+        let before = things
+            .filter(|there| there.kind == thing.kind && there.id == thing.id)
+            .find_map(|there| there.state);
+        let line = self.thing_line(thing, before);
+        self.commit(vec![line])
+    }
+
     pub(super) fn set_host(&mut self, change: HostChange) -> Result<Host, ControlError> {
-        let before = self.crowdstrike.host(&change.device_id);
+        let before = self.vendors.crowdstrike.host(&change.device_id);
         let after = change.apply(before).ok_or(ControlError::NameNeeded)?;
-        let line = self.host_line(after.clone());
-        self.commit(vec![line])?;
+        self.put(after.thing())?;
         Ok(after)
+    }
+
+    /// Puts there what a record describes.
+    pub(super) fn put_record(&mut self, record: &Value) -> Result<(), ControlError> {
+        let thing = self.vendors.thing(record);
+        let thing = thing.ok_or(ControlError::UnknownRecord)?;
+        Ok(self.put(thing)?)
     }
 
     pub(super) fn add_fault(&mut self, fault: Fault) -> Result<(), ControlError> {
@@ -243,11 +284,8 @@ impl World {
     /// Back to the seed, without faults. The file keeps its lines; what is shown begins here.
     pub(super) fn reset(&mut self) -> Result<(), LedgerError> {
         let mut lines = vec![self.range_line("reset")];
-        lines.extend(self.seed.iter().map(|host| self.host_line(host.clone())));
-        // The seed's old states are gone with the reset, so nothing comes before the new ones.
-        for line in &mut lines {
-            line.state_before = None;
-        }
+        let seed = self.vendors.seed().into_iter();
+        lines.extend(seed.map(|thing| self.thing_line(thing, None)));
         self.faults.clear();
         self.resets += 1;
         let shown = std::mem::take(&mut self.lines);
@@ -262,10 +300,6 @@ impl World {
         Ledger::new(self.lines.clone())
     }
 
-    pub(super) fn hosts(&self) -> Vec<Host> {
-        self.crowdstrike.hosts()
-    }
-
     /// Gives the file up; nothing is carried out any more.
     pub(super) fn close(&mut self) {
         self.keeper = Keeper::Closed;
@@ -275,11 +309,11 @@ impl World {
         &mut self,
         request: &Request,
         call: &Call,
-        number: u64,
+        at: At,
         fault: Option<&'static str>,
         reply: Reply,
-    ) -> Result<(Delivery, Option<Late>), LedgerError> {
-        self.record_untouched(request, call, number, fault, Some(reply.status))?;
+    ) -> Result<(Delivery, Option<u64>), LedgerError> {
+        self.record_untouched(request, call, at.number, fault, Some(reply.status))?;
         Ok((Delivery::Send(reply), None))
     }
 
@@ -292,7 +326,7 @@ impl World {
         fault: Option<&'static str>,
         status: Option<u16>,
     ) -> Result<(), LedgerError> {
-        let effects = self.crowdstrike.untouched(call);
+        let effects = self.vendors.of(call).untouched(call);
         let lines = effects
             .into_iter()
             .map(|effect| line(request, call, number, fault, status, effect));
@@ -310,9 +344,9 @@ impl World {
         status: Option<u16>,
         reply: &Reply,
     ) -> Result<(), LedgerError> {
-        let all = self.log_reads || call.mutates || fault.is_some() || !reply.is_success();
+        let all = self.log_reads || call.mutates || fault.is_some() || !reply.done;
         let effects = if reply.effects.is_empty() {
-            self.crowdstrike.untouched(call)
+            self.vendors.of(call).untouched(call)
         } else {
             reply.effects.clone()
         };
@@ -324,7 +358,7 @@ impl World {
             .collect();
         self.commit(lines)?;
         if call.action == "read" {
-            self.crowdstrike.looked_at(&call.targets);
+            self.vendors.looked_at(call);
         }
         Ok(())
     }
@@ -346,27 +380,24 @@ impl World {
             Keeper::Closed => return Err(LedgerError::Closed),
         }
         self.last_line = n;
-        lines.iter().for_each(|line| self.crowdstrike.replay(line));
+        lines.iter().for_each(|line| self.vendors.replay(line));
         self.lines.extend(lines);
         Ok(())
     }
 
-    fn host_line(&self, host: Host) -> LedgerLine {
-        let before = self
-            .crowdstrike
-            .host(&host.device_id)
-            .map(|host| host.status.to_string());
-        let mut line = self.range_line("host");
-        line.target = Some(host.device_id.clone());
-        line.target_name = Some(host.hostname.clone());
-        line.state_before = before;
-        line.state_after = Some(host.status.to_string());
-        line.host = Some(host);
-        line
+    fn thing_line(&self, thing: Thing, state_before: Option<String>) -> LedgerLine {
+        LedgerLine {
+            target: Some(thing.id),
+            target_name: thing.name,
+            state_before,
+            state_after: thing.state,
+            record: Some(thing.record),
+            ..self.range_line(thing.kind)
+        }
     }
 
     fn range_line(&self, action: &str) -> LedgerLine {
-        let (vendor, action) = ("range".to_owned(), action.to_owned());
+        let (vendor, action) = (RANGE.to_owned(), action.to_owned());
         LedgerLine {
             vendor,
             action,
@@ -386,6 +417,8 @@ pub(super) enum ControlError {
     Unreadable(serde_json::Error),
     #[error("{0}")]
     Fault(String),
+    #[error("no vendor of this range has such a record; `GET /_range/state` shows what records look like")]
+    UnknownRecord,
     #[error(transparent)]
     Ledger(#[from] LedgerError),
 }
@@ -402,7 +435,7 @@ fn line(
         n: 0,
         at_ms: 0,
         request: number,
-        vendor: call.vendor.name().to_owned(),
+        vendor: call.vendor.to_owned(),
         method: request.method.clone(),
         path: request.path.clone(),
         query: request.query.clone(),
@@ -415,8 +448,8 @@ fn line(
         fault: fault.map(str::to_owned),
         status,
         body_digest: (!request.body.is_empty()).then(|| Digest::of(&request.body).to_string()),
-        idempotency_key: request.idempotency_key.clone(),
-        request_id: request.request_id.clone(),
-        host: None,
+        idempotency_key: request.header("idempotency-key").map(str::to_owned),
+        request_id: request.header("x-request-id").map(str::to_owned),
+        record: effect.record,
     }
 }

@@ -2,17 +2,27 @@
 
 use serde_json::Value;
 
-use super::super::vendor::{Call, Request, Vendor};
+use super::super::vendor::{Call, Door, Request};
+use super::NAME;
 
 /// Most ids in one containment call (our notes on vendor APIs, 2026-11-23).
 const ACTION_IDS_MAX: usize = 100;
 /// Most ids in one details call. General knowledge, not compared with the vendor.
 const READ_IDS_MAX: usize = 5_000;
 
-/// Which call this is.
-pub(in crate::range) fn understand(request: &Request) -> Call {
+/// The call of a path that no vendor has.
+pub(in crate::range) fn no_such_path() -> Call {
+    Call::wrong(NAME, 404, "404: Page Not Found")
+}
+
+/// Which call this is, if it is one of Falcon's.
+pub(super) fn understand(request: &Request) -> Option<Call> {
+    let ours = request.path == "/oauth2/token" || request.path.starts_with("/devices/");
+    if request.door != Door::Http || !ours {
+        return None;
+    }
     let mut call = Call {
-        vendor: Vendor::CrowdStrike,
+        vendor: NAME,
         action: "unknown",
         targets: Vec::new(),
         mutates: request.method != "GET",
@@ -49,9 +59,14 @@ pub(in crate::range) fn understand(request: &Request) -> Call {
         ) => {
             call.wrong = Some((405, "method not allowed".to_owned()));
         }
-        _ => call.wrong = Some((404, "404: Page Not Found".to_owned())),
+        _ => {
+            return Some(Call {
+                mutates: call.mutates,
+                ..no_such_path()
+            });
+        }
     }
-    call
+    Some(call)
 }
 
 fn ids_of_body(request: &Request, most: usize) -> (Vec<String>, Option<(u16, String)>) {

@@ -2,16 +2,15 @@
 
 use serde_json::{Value, json};
 
-use super::super::host::{Host, Status};
-use super::super::vendor::Reply;
+use super::super::vendor::{Reply, request_id};
+use super::host::Host;
 use crate::clock::Time;
-use crate::digest::Digest;
 
 /// Requests a minute and customer. General knowledge, not compared with the vendor.
 pub(super) const RATE_LIMIT: u32 = 6_000;
 
 /// A host as details tell it.
-pub(super) fn details(host: &Host, status: Status) -> Value {
+pub(super) fn details(host: &Host, status: &str) -> Value {
     json!({
         "device_id": host.device_id,
         "hostname": host.hostname,
@@ -29,19 +28,13 @@ pub(super) fn unknown(id: &str) -> Value {
 }
 
 /// An answer that says no, in the vendor's envelope.
-pub(in crate::range) fn failure(status: u16, message: &str, number: u64) -> Reply {
+pub(super) fn failure(status: u16, message: &str, number: u64) -> Reply {
     let errors = json!([{ "code": status, "message": message }]);
-    let body = envelope(json!([]), errors, number);
-    Reply {
-        status,
-        headers: Vec::new(),
-        body,
-        effects: Vec::new(),
-    }
+    Reply::json(status, envelope(json!([]), errors, number))
 }
 
 /// 429. `X-Ratelimit-RetryAfter` is a moment, seconds since 1970 (our notes on vendor APIs, 2026-11-23).
-pub(in crate::range) fn too_many(retry_after_s: u64, number: u64, now: Time) -> Reply {
+pub(super) fn too_many(retry_after_s: u64, number: u64, now: Time) -> Reply {
     let until_s = now.0.div_euclid(1_000).saturating_add_unsigned(retry_after_s);
     let mut reply = failure(429, "API rate limit exceeded.", number);
     reply.headers = vec![
@@ -54,20 +47,6 @@ pub(in crate::range) fn too_many(retry_after_s: u64, number: u64, now: Time) -> 
 }
 
 pub(super) fn envelope(resources: Value, errors: Value, number: u64) -> Value {
-    let meta = json!({ "query_time": 0.004, "powered_by": "cordon-range", "trace_id": trace_id(number) });
+    let meta = json!({ "query_time": 0.004, "powered_by": "cordon-range", "trace_id": request_id(number) });
     json!({ "meta": meta, "resources": resources, "errors": errors })
-}
-
-/// A UUID-shaped id that depends on the request's number alone, so that a run can be repeated.
-fn trace_id(number: u64) -> String {
-    let digits = Digest::of(&number.to_be_bytes()).to_string();
-    let part = |from: usize, to: usize| digits.get(from..to).unwrap_or_default();
-    format!(
-        "{}-{}-{}-{}-{}",
-        part(0, 8),
-        part(8, 12),
-        part(12, 16),
-        part(16, 20),
-        part(20, 32)
-    )
 }

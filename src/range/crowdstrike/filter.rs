@@ -1,7 +1,7 @@
 //! The part of the vendor's filter language (FQL) that a look-up by name or id needs. Everything else is
 //! refused, so that a connector that asks for more fails in its tests and not at night.
 
-use super::super::host::Host;
+use super::host::Host;
 
 /// The part of FQL we understand: nothing, or one comparison of a name or an id with a quoted text.
 pub(super) enum Filter {

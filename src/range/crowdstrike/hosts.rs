@@ -6,12 +6,14 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::super::config::Settle;
-use super::super::host::{Host, Status};
 use super::super::ledger::LedgerLine;
-use super::super::vendor::{Call, Effect, Reply, Request};
-use super::envelope::{RATE_LIMIT, details, envelope, failure, unknown};
+use super::super::vendor::{At, Call, Effect, No, Reply, Request, StandIn, Thing};
+use super::call::understand;
+use super::envelope::{RATE_LIMIT, details, envelope, failure, too_many, unknown};
 use super::filter::Filter;
+use super::host::{Host, Status};
 use super::token::Tokens;
+use super::{NAME, REFUSED};
 use crate::clock::Time;
 use crate::secret::Secret;
 
@@ -22,6 +24,7 @@ const FIND_LIMIT: usize = 100;
 
 /// What the vendor knows.
 pub(in crate::range) struct CrowdStrike {
+    seed: Vec<Host>,
     tokens: Tokens,
     settle: Settle,
     devices: BTreeMap<String, Device>,
@@ -36,102 +39,17 @@ struct Device {
 }
 
 impl CrowdStrike {
-    pub(in crate::range) fn new(credentials: (String, Secret), token_ms: u64, settle: Settle) -> CrowdStrike {
+    pub(in crate::range) fn new(
+        credentials: (String, Secret),
+        token_ms: u64,
+        settle: Settle,
+        seed: Vec<Host>,
+    ) -> CrowdStrike {
         CrowdStrike {
+            seed,
             tokens: Tokens::new(credentials, token_ms),
             settle,
             devices: BTreeMap::new(),
-        }
-    }
-
-    /// Whether the call needs no token or carries one that holds.
-    pub(in crate::range) fn admits(&self, request: &Request, call: &Call, now: Time) -> bool {
-        !call.guarded
-            || request
-                .bearer
-                .as_deref()
-                .is_some_and(|token| self.tokens.hold(token, now))
-    }
-
-    /// The answer to a caller who is not admitted.
-    pub(in crate::range) fn refusal(&self, number: u64) -> Reply {
-        failure(401, "access denied, invalid bearer token", number)
-    }
-
-    /// The answer and its effects, if the request was carried out now. `told` replaces every status told.
-    pub(in crate::range) fn answer(
-        &self,
-        request: &Request,
-        call: &Call,
-        number: u64,
-        now: Time,
-        told: Option<Status>,
-    ) -> Reply {
-        let mut reply = match (&call.wrong, call.action) {
-            (Some((status, message)), _) => failure(*status, message, number),
-            (None, "token") => self.token(request, number, now),
-            (None, "find") => self.find(request, number),
-            (None, "read") => self.read(call, number, now, told),
-            (None, "contain") => self.act(call, number, Status::contain),
-            (None, "lift_containment") => self.act(call, number, Status::lift),
-            (None, _) => failure(404, "404: Page Not Found", number),
-        };
-        // The stand-in limits nothing by itself; `too_many` is scripted.
-        reply.headers.push(("x-ratelimit-limit", RATE_LIMIT.to_string()));
-        reply
-            .headers
-            .push(("x-ratelimit-remaining", (RATE_LIMIT - 1).to_string()));
-        reply
-    }
-
-    /// What is true of the call's targets when nothing is carried out.
-    pub(in crate::range) fn untouched(&self, call: &Call) -> Vec<Effect> {
-        if call.targets.is_empty() {
-            return vec![Effect {
-                action: call.action,
-                ..Effect::default()
-            }];
-        }
-        call.targets
-            .iter()
-            .map(|id| self.effect(call.action, id, None))
-            .collect()
-    }
-
-    /// Makes a ledger line true.
-    pub(in crate::range) fn replay(&mut self, line: &LedgerLine) {
-        let since = Time(line.at_ms);
-        match line.action.as_str() {
-            "reset" => self.devices.clear(),
-            "expire_tokens" => self.tokens.end_all(),
-            "host" => {
-                if let Some(host) = &line.host {
-                    let device = Device {
-                        host: host.clone(),
-                        since,
-                        reads: 0,
-                    };
-                    self.devices.insert(host.device_id.clone(), device);
-                }
-            }
-            _ if line.changed_state() => {
-                let device = line.target.as_ref().and_then(|id| self.devices.get_mut(id));
-                let status = line.state_after.as_deref().and_then(Status::parse);
-                if let (Some(device), Some(status)) = (device, status) {
-                    device.host.status = status;
-                    (device.since, device.reads) = (since, 0);
-                }
-            }
-            _ => {}
-        }
-    }
-
-    /// Counts a reading of these hosts.
-    pub(in crate::range) fn looked_at(&mut self, ids: &[String]) {
-        for id in ids {
-            if let Some(device) = self.devices.get_mut(id) {
-                device.reads = device.reads.saturating_add(1);
-            }
         }
     }
 
@@ -159,12 +77,9 @@ impl CrowdStrike {
             applied: true,
             ..Effect::default()
         }];
-        Reply {
-            status: 201,
-            headers: vec![("cache-control", "no-store".to_owned())],
-            body,
-            effects,
-        }
+        Reply::json(201, body)
+            .with(effects)
+            .header("cache-control", "no-store")
     }
 
     fn find(&self, request: &Request, number: u64) -> Reply {
@@ -213,15 +128,10 @@ impl CrowdStrike {
             applied: true,
             ..Effect::default()
         }];
-        Reply {
-            status: 200,
-            headers: Vec::new(),
-            body,
-            effects,
-        }
+        Reply::json(200, body).with(effects)
     }
 
-    fn read(&self, call: &Call, number: u64, now: Time, told: Option<Status>) -> Reply {
+    fn read(&self, call: &Call, number: u64, now: Time, told: Option<&str>) -> Reply {
         let (mut resources, mut errors, mut effects) = (Vec::new(), Vec::new(), Vec::new());
         for id in &call.targets {
             let Some(device) = self.devices.get(id) else {
@@ -242,15 +152,10 @@ impl CrowdStrike {
             let mut reading = self.effect("read", id, Some(status));
             reading.before.clone_from(&reading.after);
             effects.push(reading);
-            resources.push(details(&device.host, told.unwrap_or(status)));
+            resources.push(details(&device.host, told.unwrap_or(status.as_str())));
         }
         let body = envelope(Value::Array(resources), Value::Array(errors), number);
-        Reply {
-            status: 200,
-            headers: Vec::new(),
-            body,
-            effects,
-        }
+        Reply::json(200, body).with(effects)
     }
 
     /// Whether the sensor has had the time to confirm.
@@ -274,12 +179,7 @@ impl CrowdStrike {
             }
         }
         let body = envelope(Value::Array(resources), Value::Array(errors), number);
-        Reply {
-            status: 202,
-            headers: Vec::new(),
-            body,
-            effects,
-        }
+        Reply::json(202, body).with(effects)
     }
 
     /// `after` is none where nothing is carried out.
@@ -294,6 +194,112 @@ impl CrowdStrike {
             applied: host.is_some() && after.is_some(),
             before: before.map(word),
             after: after.or(before).map(word),
+            record: None,
+        }
+    }
+}
+
+impl StandIn for CrowdStrike {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn understand(&self, request: &Request) -> Option<Call> {
+        understand(request)
+    }
+
+    fn admit(&self, request: &Request, call: &Call, at: At) -> Result<(), Reply> {
+        let token = request.authorization("bearer");
+        if !call.guarded || token.is_some_and(|token| self.tokens.hold(token, at.now)) {
+            return Ok(());
+        }
+        Err(failure(401, REFUSED, at.number))
+    }
+
+    fn answer(&self, request: &Request, call: &Call, at: At, told: Option<&str>) -> Reply {
+        let At { number, now } = at;
+        let reply = match (&call.wrong, call.action) {
+            (Some((status, message)), _) => failure(*status, message, number),
+            (None, "token") => self.token(request, number, now),
+            (None, "find") => self.find(request, number),
+            (None, "read") => self.read(call, number, now, told),
+            (None, "contain") => self.act(call, number, Status::contain),
+            (None, "lift_containment") => self.act(call, number, Status::lift),
+            (None, _) => failure(404, "404: Page Not Found", number),
+        };
+        // The stand-in limits nothing by itself; `too_many` is scripted.
+        reply
+            .header("x-ratelimit-limit", RATE_LIMIT)
+            .header("x-ratelimit-remaining", RATE_LIMIT - 1)
+    }
+
+    fn untouched(&self, call: &Call) -> Vec<Effect> {
+        if call.targets.is_empty() {
+            return vec![Effect {
+                action: call.action,
+                ..Effect::default()
+            }];
+        }
+        call.targets
+            .iter()
+            .map(|id| self.effect(call.action, id, None))
+            .collect()
+    }
+
+    fn replay(&mut self, line: &LedgerLine) {
+        let since = Time(line.at_ms);
+        match line.action.as_str() {
+            "reset" => self.devices.clear(),
+            "expire_tokens" => self.tokens.end_all(),
+            "host" => {
+                let host = line.record.clone().map(serde_json::from_value::<Host>);
+                if let Some(Ok(host)) = host {
+                    let device = Device {
+                        host,
+                        since,
+                        reads: 0,
+                    };
+                    self.devices.insert(device.host.device_id.clone(), device);
+                }
+            }
+            _ if line.vendor == NAME && line.changed_state() => {
+                let device = line.target.as_ref().and_then(|id| self.devices.get_mut(id));
+                let status = line.state_after.as_deref().and_then(Status::parse);
+                if let (Some(device), Some(status)) = (device, status) {
+                    device.host.status = status;
+                    (device.since, device.reads) = (since, 0);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn decline(&self, no: &No, _: &Call, at: At) -> Reply {
+        match no {
+            No::Failed(status, text) => failure(*status, text, at.number),
+            No::TooMany(seconds) => too_many(*seconds, at.number, at.now),
+            No::Expired => failure(401, REFUSED, at.number),
+        }
+    }
+
+    fn things(&self) -> Vec<Thing> {
+        self.devices.values().map(|device| device.host.thing()).collect()
+    }
+
+    /// Hosts have a control call of their own.
+    fn thing(&self, _: &Value) -> Option<Thing> {
+        None
+    }
+
+    fn seed(&self) -> Vec<Thing> {
+        self.seed.iter().map(Host::thing).collect()
+    }
+
+    fn looked_at(&mut self, ids: &[String]) {
+        for id in ids {
+            if let Some(device) = self.devices.get_mut(id) {
+                device.reads = device.reads.saturating_add(1);
+            }
         }
     }
 }

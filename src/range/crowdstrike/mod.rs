@@ -12,9 +12,15 @@
 mod call;
 mod envelope;
 mod filter;
+mod host;
 mod hosts;
 mod token;
 
-pub(super) use call::understand;
-pub(super) use envelope::{failure, too_many};
+pub(super) use call::no_such_path;
+pub use host::{Host, HostChange, Status};
 pub(super) use hosts::CrowdStrike;
+
+/// The vendor's name in the ledger.
+const NAME: &str = "crowdstrike";
+/// What it says to a token it does not know.
+const REFUSED: &str = "access denied, invalid bearer token";

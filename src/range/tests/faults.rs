@@ -158,7 +158,7 @@ async fn a_lying_reading_tells_a_status_that_is_not() {
         .fault(Fault::on_action(
             "read",
             FaultKind::LieRead {
-                status: Status::Contained,
+                status: "contained".to_owned(),
             },
         ))
         .unwrap();

@@ -5,6 +5,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::super::vendor::{Thing, record};
+
 /// Containment status, in the vendor's words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -109,6 +111,17 @@ pub struct Host {
 }
 
 impl Host {
+    /// What the ledger keeps of it.
+    pub(in crate::range) fn thing(&self) -> Thing {
+        Thing {
+            kind: "host",
+            id: self.device_id.clone(),
+            name: Some(self.hostname.clone()),
+            state: Some(self.status.to_string()),
+            record: record(self).unwrap_or_default(),
+        }
+    }
+
     /// An online, uncontained Windows host.
     pub fn new(device_id: impl Into<String>, hostname: impl Into<String>) -> Host {
         Host {
@@ -175,7 +188,7 @@ impl HostChange {
     }
 
     /// The host after the change; `None` for a new host without a name.
-    pub(super) fn apply(self, before: Option<&Host>) -> Option<Host> {
+    pub(in crate::range) fn apply(self, before: Option<&Host>) -> Option<Host> {
         let mut host = match (before, &self.hostname) {
             (Some(host), _) => host.clone(),
             (None, Some(name)) if !self.device_id.is_empty() => Host::new(self.device_id, name.clone()),

@@ -1,0 +1,32 @@
+//! What a double has to be able to do for the battery, whatever it stands for.
+
+use async_trait::async_trait;
+use cordon::connector::Instance;
+use serde_json::Value;
+
+/// What goes wrong with the next request that matters: for an action that changes something the next change, for
+/// one that reads the next reading.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// Carried out; then the connection is cut without an answer.
+    LoseAnswer,
+    /// Not carried out; told to come back in a second.
+    TooMany,
+    /// Not carried out; the token is no longer good. Where tokens are issued, a new one is.
+    EndToken,
+}
+
+/// The other side of an action.
+#[async_trait]
+pub trait Counterparty: Send + Sync {
+    /// How it is reached.
+    fn instance(&self) -> Instance;
+    /// Lays out one trouble.
+    fn trouble(&self, trouble: Trouble);
+    /// How often it was made to change something; repeats that changed nothing count too.
+    fn changes(&self) -> usize;
+    /// How many requests it got, tokens aside.
+    fn requests(&self) -> usize;
+    /// Everything that can be changed, to be compared.
+    fn state(&self) -> Value;
+}

@@ -1,0 +1,270 @@
+//! What goes wrong, one function each. A scenario has a double and an engine of its own.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use cordon::action::{ActionSpec, Class, Done, Outcome, Verification};
+use cordon::connector::Catalog;
+use cordon::journal::End;
+use serde_json::json;
+
+use crate::Shared;
+use crate::counterparty::Trouble;
+use crate::house::{Ended, House};
+use crate::row::{Lost, Row, Token, Twice, entity};
+
+type Tried = Pin<Box<dyn Future<Output = ()> + Send>>;
+pub type Scenario = fn(Arc<Catalog>, Shared) -> Tried;
+
+/// All of them, by what happens.
+pub const ALL: &[(&str, Scenario)] = &[
+    ("done once", |c, r| Box::pin(once(c, r))),
+    ("done twice", |c, r| Box::pin(twice(c, r))),
+    ("undone twice", |c, r| Box::pin(undone_twice(c, r))),
+    ("undone without having been done", |c, r| {
+        Box::pin(undone_undone(c, r))
+    }),
+    ("its answer lost", |c, r| Box::pin(lost(c, r))),
+    ("told to wait", |c, r| Box::pin(told_to_wait(c, r))),
+    ("its token ended", |c, r| Box::pin(token_ended(c, r))),
+    ("its target empty", |c, r| Box::pin(empty(c, r))),
+    ("its target unknown", |c, r| Box::pin(unknown(c, r))),
+    ("its target ambiguous", |c, r| Box::pin(ambiguous(c, r))),
+];
+
+async fn house(catalog: &Catalog, row: &Row) -> House {
+    House::open(catalog, (row.open)().await)
+}
+
+fn spec(catalog: &Catalog, row: &Row) -> ActionSpec {
+    let (_, spec) = catalog.action(&row.action.parse().unwrap()).unwrap();
+    spec.clone()
+}
+
+async fn act(house: &House, row: &Row) -> Ended {
+    house.act(row.action, &row.target, &row.options).await
+}
+
+fn how(ended: &Ended) -> Done {
+    match ended.outcome() {
+        Outcome::Done { how, .. } => *how,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// How many changes one doing is.
+fn one(spec: &ActionSpec) -> usize {
+    usize::from(spec.changes())
+}
+
+async fn once(catalog: Arc<Catalog>, row: Shared) {
+    let (house, spec) = (house(&catalog, &row).await, spec(&catalog, &row));
+    let before = house.other.state();
+    let ended = act(&house, &row).await.succeeded();
+    assert_eq!(how(&ended), Done::Acted);
+    assert_eq!(house.other.changes(), one(&spec));
+    if spec.changes() {
+        assert_ne!(house.other.state(), before, "it changed nothing");
+        let wanted = if spec.unseen.is_some() {
+            Verification::Unverifiable
+        } else {
+            Verification::Yes
+        };
+        assert_eq!(ended.verification(), Some(wanted));
+    } else {
+        assert_eq!(house.other.state(), before);
+    }
+    house.close().await;
+}
+
+async fn twice(catalog: Arc<Catalog>, row: Shared) {
+    let (house, spec) = (house(&catalog, &row).await, spec(&catalog, &row));
+    act(&house, &row).await.succeeded();
+    let between = house.other.state();
+    let second = act(&house, &row).await;
+    match (row.twice, spec.class) {
+        (_, Class::Read) => assert_eq!(how(&second.succeeded()), Done::Acted),
+        (Twice::AlreadySo, _) => {
+            assert_eq!(how(&second.succeeded()), Done::AlreadySo);
+            assert_eq!(house.other.changes(), 1);
+            assert_eq!(house.other.state(), between);
+        }
+        (Twice::Again, _) => {
+            assert_eq!(how(&second.succeeded()), Done::Acted);
+            assert_eq!(house.other.changes(), 2);
+        }
+        (Twice::Gone, _) => {
+            assert_eq!(
+                (second.end, second.code().as_str()),
+                (End::Kept, "target-not-found")
+            );
+            assert_eq!(house.other.changes(), 1);
+        }
+    }
+    house.close().await;
+}
+
+async fn undone_twice(catalog: Arc<Catalog>, row: Shared) {
+    let (house, spec) = (house(&catalog, &row).await, spec(&catalog, &row));
+    let before = house.other.state();
+    let first = act(&house, &row).await.succeeded();
+    let after = house.other.state();
+    if spec.undo.is_none() {
+        assert!(
+            house.undo(first.run).await.is_err(),
+            "what cannot be undone was undone"
+        );
+        assert_eq!(house.other.state(), after);
+        house.close().await;
+        return;
+    }
+    let undone = house.undo(first.run).await.unwrap().succeeded();
+    assert_eq!(how(&undone), Done::Acted);
+    assert_eq!(
+        house.other.state(),
+        before,
+        "undo did not restore what was before"
+    );
+    assert_eq!(house.other.changes(), 2);
+    // The same undo is answered with itself; nothing is sent again.
+    let again = house.undo(first.run).await.unwrap().succeeded();
+    assert_eq!(again.run, undone.run);
+    assert_eq!(house.other.changes(), 2);
+    assert_eq!(house.other.state(), before);
+    // Done and undone once more, all is as it was.
+    let second = act(&house, &row).await.succeeded();
+    house.undo(second.run).await.unwrap().succeeded();
+    assert_eq!(house.other.state(), before);
+    house.close().await;
+}
+
+async fn undone_undone(catalog: Arc<Catalog>, row: Shared) {
+    let (house, spec) = (house(&catalog, &row).await, spec(&catalog, &row));
+    let before = house.other.state();
+    if let Some(undo) = &spec.undo {
+        // What restores, with nothing to restore.
+        let ended = house
+            .act(&undo.action.to_string(), &row.target, &row.options)
+            .await;
+        assert_eq!(how(&ended.succeeded()), Done::AlreadySo);
+        assert_eq!(house.other.changes(), 0);
+        assert_eq!(house.other.state(), before);
+    }
+    // A run that did nothing has nothing to undo.
+    let refused = house.act(row.action, &entity("host", "n/a"), &row.options).await;
+    assert!(house.undo(refused.run).await.is_err());
+    assert_eq!((house.other.changes(), house.other.state()), (0, before));
+    house.close().await;
+}
+
+async fn lost(catalog: Arc<Catalog>, row: Shared) {
+    let (house, spec) = (house(&catalog, &row).await, spec(&catalog, &row));
+    house.other.trouble(Trouble::LoseAnswer);
+    let ended = act(&house, &row).await;
+    match row.lost {
+        Lost::Once => {
+            ended.succeeded();
+            assert_eq!(
+                house.other.changes(),
+                one(&spec),
+                "a change that may have happened was repeated"
+            );
+        }
+        Lost::Repeated => {
+            ended.succeeded();
+            assert_eq!(house.other.changes(), 2);
+        }
+    }
+    house.close().await;
+}
+
+async fn told_to_wait(catalog: Arc<Catalog>, row: Shared) {
+    let (house, spec) = (house(&catalog, &row).await, spec(&catalog, &row));
+    house.other.trouble(Trouble::TooMany);
+    let ended = act(&house, &row).await.succeeded();
+    assert!(
+        ended.took_ms() >= 900,
+        "it waited {} ms of a second",
+        ended.took_ms()
+    );
+    assert_eq!(house.other.changes(), one(&spec));
+    house.close().await;
+}
+
+async fn token_ended(catalog: Arc<Catalog>, row: Shared) {
+    let (house, spec) = (house(&catalog, &row).await, spec(&catalog, &row));
+    let before = house.other.state();
+    house.other.trouble(Trouble::EndToken);
+    let ended = act(&house, &row).await;
+    match row.token {
+        Token::Renewed => {
+            ended.succeeded();
+            assert_eq!(house.other.changes(), one(&spec));
+        }
+        Token::Refused => {
+            assert_eq!((ended.end, ended.code().as_str()), (End::Kept, "credentials"));
+            assert_eq!((house.other.changes(), house.other.state()), (0, before));
+        }
+    }
+    house.close().await;
+}
+
+/// Refused before anything is sent.
+async fn empty(catalog: Arc<Catalog>, row: Shared) {
+    let (house, spec) = (house(&catalog, &row).await, spec(&catalog, &row));
+    if spec.targets.is_empty() {
+        for options in [json!({}), row.nobody.clone()] {
+            let ended = house.act(row.action, &row.target, &options).await;
+            assert_eq!(
+                (ended.end, ended.code().as_str()),
+                (End::Kept, "bad-argument"),
+                "{options}"
+            );
+        }
+    } else {
+        let kind = row.target["type"].as_str().unwrap();
+        for name in ["", "n/a", "*", " "] {
+            let ended = house.act(row.action, &entity(kind, name), &row.options).await;
+            assert_eq!(
+                (ended.end, ended.code().as_str()),
+                (End::Kept, "bad-target"),
+                "{name:?}"
+            );
+        }
+    }
+    assert_eq!((house.other.requests(), house.other.changes()), (0, 0));
+    house.close().await;
+}
+
+async fn unknown(catalog: Arc<Catalog>, row: Shared) {
+    let (house, spec) = (house(&catalog, &row).await, spec(&catalog, &row));
+    if !spec.targets.is_empty() {
+        assert!(
+            row.unknown.is_object(),
+            "the row names no entity that nobody knows"
+        );
+        let before = house.other.state();
+        let ended = house.act(row.action, &row.unknown, &row.options).await;
+        assert_eq!(
+            (ended.end, ended.code().as_str()),
+            (End::Kept, "target-not-found")
+        );
+        assert_eq!((house.other.changes(), house.other.state()), (0, before));
+    }
+    house.close().await;
+}
+
+async fn ambiguous(catalog: Arc<Catalog>, row: Shared) {
+    let house = house(&catalog, &row).await;
+    if row.ambiguous.is_object() {
+        let before = house.other.state();
+        let ended = house.act(row.action, &row.ambiguous, &row.options).await;
+        assert_eq!(
+            (ended.end, ended.code().as_str()),
+            (End::Kept, "ambiguous-target")
+        );
+        assert_eq!((house.other.changes(), house.other.state()), (0, before));
+    }
+    house.close().await;
+}

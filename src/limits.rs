@@ -72,6 +72,16 @@ pub const XML_DEPTH_MAX: usize = 32;
 pub const XML_NODES_MAX: usize = 50_000;
 /// Most certificates in an instance's `ca` file; the public web needs about 150.
 pub const CA_CERTIFICATES_MAX: usize = 500;
+/// Most entries one search of a directory brings; a target is one of them, and a group's members are one entry.
+pub const LDAP_ENTRIES_MAX: usize = 1_000;
+/// Most recipients of one message.
+pub const MAIL_RECIPIENTS_MAX: usize = 100;
+/// Largest message, bytes, before it is encoded.
+pub const MAIL_BYTES_MAX: usize = 256 << 10;
+/// Longest line a mail server may answer before TLS, bytes (RFC 5321 §4.5.3.1.5 allows 512).
+pub const SMTP_LINE_BYTES_MAX: usize = 2_048;
+/// Most lines of one answer of a mail server before TLS.
+pub const SMTP_LINES_MAX: usize = 64;
 /// Total time of one request to a vendor, ms.
 pub const VENDOR_REQUEST_MS: u64 = 20_000;
 /// Time to connect to a vendor, ms.

@@ -159,6 +159,16 @@ impl Egress {
         self.named
     }
 
+    /// The server an operator named, for transports that have one and no paths.
+    pub(super) fn server(&self) -> Result<&Url, Refused> {
+        let url = self
+            .base_url
+            .as_ref()
+            .ok_or_else(|| Refused("the instance names no server: set its `base_url`".into()))?;
+        check_base_url(url)?;
+        Ok(url)
+    }
+
     /// The URL of a request. `place` is a path, sent to the instance's base, or a whole `https` URL on one of the
     /// manifest's hosts; where `base_url` is set it takes that host's place.
     pub fn url(&self, place: &str) -> Result<Url, Refused> {
@@ -386,6 +396,33 @@ fn filter(host: &str, found: Vec<SocketAddr>, private_too: bool) -> Result<Vec<S
         ))),
         None => Ok(found),
     }
+}
+
+/// The addresses of a server an operator named, judged: a literal as [`check_base_url`] let it through, a name by
+/// what it resolves to. Whoever connects, connects to one of these and does not look the name up again.
+pub(super) async fn addresses(url: &Url, port: u16) -> Result<Vec<SocketAddr>, NoAddress> {
+    match host_of(url) {
+        Some(Host::Ipv4(ip)) => Ok(vec![(ip, port).into()]),
+        Some(Host::Ipv6(ip)) => Ok(vec![(ip, port).into()]),
+        Some(Host::Domain(host)) => {
+            let found = tokio::net::lookup_host((host.as_str(), port)).await;
+            let found: Vec<SocketAddr> = found.map_err(|_| NoAddress::Unknown)?.collect();
+            if found.is_empty() {
+                return Err(NoAddress::Unknown);
+            }
+            filter(&host, found, true).map_err(NoAddress::Refused)
+        }
+        None => Err(NoAddress::Unknown),
+    }
+}
+
+/// Why a server has no address to connect to.
+#[derive(Debug)]
+pub(super) enum NoAddress {
+    /// The name does not resolve.
+    Unknown,
+    /// It resolves to where nothing may go.
+    Refused(Refused),
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use super::action_table::{KEY_ARGUMENT, NOW_ARGUMENT};
 use super::auth::Tokens;
 use super::bind::Bound;
 use super::client::{Client, NoClient};
+use super::dial::Dialer;
 use super::settings::SETTINGS_INPUT;
 use super::settle::{Ended, Stop, failed, settle};
 use super::throttle::Throttle;
@@ -27,6 +28,7 @@ pub struct Invoker {
     pub(super) evaluators: Arc<Evaluators>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) client: Client,
+    pub(super) dialer: Dialer,
     pub(super) tokens: Tokens,
     pub(super) throttle: Throttle,
     pub(super) sealed: Option<Sealed>,
@@ -57,6 +59,7 @@ impl Invoker {
             evaluators,
             clock,
             client: Client::new()?,
+            dialer: Dialer::default(),
             tokens: Tokens::default(),
             throttle: Throttle::default(),
             sealed: None,

@@ -9,6 +9,7 @@ mod auth_spec;
 mod bind;
 mod catalog;
 mod client;
+mod dial;
 mod egress;
 mod identity;
 mod invoke;

@@ -53,7 +53,8 @@ impl Ca {
     }
 }
 
-fn certificates(pem: &str) -> Result<Vec<CertificateDer<'static>>, String> {
+/// The certificates in the text of a PEM file.
+pub(super) fn certificates(pem: &str) -> Result<Vec<CertificateDer<'static>>, String> {
     let read: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem.as_bytes()).collect();
     let found = read.map_err(|error| format!("it is not PEM: {error}"))?;
     match found.len() {

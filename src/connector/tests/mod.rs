@@ -1,7 +1,9 @@
 //! Connectors against a vendor on the loopback interface.
 
 mod crowdstrike;
+mod directory;
 mod given;
+mod mail_server;
 mod signed;
 mod transport;
 mod vendor;

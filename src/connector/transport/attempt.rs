@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::super::auth;
 use super::super::bind::Bound;
+use super::super::client::Broken;
 use super::super::egress::Egress;
 use super::super::invoke::Invoker;
 use super::super::manifest::Transport;
@@ -65,14 +66,8 @@ impl<'a> Attempt<'a> {
         }
         match self.bound.connector.manifest.transport {
             Transport::Http => self.http(asked).await,
-            other => Err(never(Fault::new(
-                "connector-script",
-                format!(
-                    "`{}` is not a word of connectors that speak {}",
-                    asked.name,
-                    other.word()
-                ),
-            ))),
+            Transport::Ldap => self.ldap(asked).await,
+            Transport::Smtp => self.smtp(asked).await,
         }
     }
 
@@ -188,6 +183,16 @@ impl<'a> Attempt<'a> {
             .timeout_ms
             .unwrap_or(self.bound.connector.manifest.limits.timeout_ms)
             .min(VENDOR_REQUEST_MS)
+    }
+
+    /// What comes of a request that went wrong before a change could have arrived.
+    pub(super) fn not_sent(&self, broken: &Broken) -> Stop {
+        let retry = if broken.code == "egress-refused" {
+            Retry::Never
+        } else {
+            Retry::Backoff
+        };
+        Stop::NotDone(self.fault(broken.code, &broken.message), retry)
     }
 
     pub(super) fn fault(&self, code: &str, message: &str) -> Fault {

@@ -4,6 +4,11 @@
 
 mod attempt;
 mod http;
+mod ldap;
+mod ldap_call;
+mod mail;
 mod scrub;
+mod smtp;
+mod smtp_session;
 
 pub(super) use attempt::{Attempt, handle_of};

@@ -71,8 +71,11 @@ enum Does {
     Nonsense,
 }
 
+/// An operation's tag, and its whole message.
+type Operation = (u8, Vec<u8>);
+
 #[derive(Clone, Default)]
-struct Heard(Arc<Mutex<Vec<(u8, Vec<u8>)>>>);
+struct Heard(Arc<Mutex<Vec<Operation>>>);
 
 impl Heard {
     fn operations(&self) -> Vec<u8> {

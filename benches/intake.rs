@@ -19,7 +19,6 @@ use std::time::{Duration, Instant};
 use cordon::app::{ServeOptions, Server};
 use cordon::clock::SystemClock;
 use cordon::config::Config;
-use cordon::connector::DeliveryId;
 use cordon::intake::{Auth, Gate, Headers, Normaliser, Profile};
 use cordon::secret::Secret;
 use cordon::store::sqlite::{Options, SqliteStore};
@@ -63,15 +62,16 @@ async fn through_the_gate(count: usize, senders: usize) {
     let dir = directory("intake");
     let store = Arc::new(SqliteStore::open(dir.join("cordon.db"), Options::default()).unwrap());
     let profile = Profile {
-        name: "generic".into(),
-        connector: "generic".into(),
-        auth: Auth::Header {
-            header: "x-key".into(),
-            secrets: vec![Secret::new(SECRET)],
-        },
-        delivery: DeliveryId::BodyDigest,
-        normaliser: Normaliser::Builtin,
         finding_window_ms: 3_600_000,
+        ..Profile::new(
+            "generic",
+            "generic",
+            Auth::Header {
+                header: "x-key".into(),
+                secrets: vec![Secret::new(SECRET)],
+            },
+            Normaliser::Builtin,
+        )
     };
     let profiles = Arc::new(BTreeMap::from([("generic".to_owned(), profile)]));
     let (keep, _kept) = mpsc::channel(1);

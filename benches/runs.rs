@@ -23,7 +23,7 @@ use cordon::action::{
     ActionName, ActionSpec, Class, Done, Fault, Outcome, ReadBack, Reading, Target, UndoSpec,
 };
 use cordon::clock::SystemClock;
-use cordon::connector::{Acted, Catalog, DeliveryId, Looked};
+use cordon::connector::{Acted, Catalog, Looked};
 use cordon::finding::{Entity, EntityType, SeverityId};
 use cordon::guardrail::Policy;
 use cordon::id::{Partition, RunId};
@@ -341,14 +341,15 @@ async fn latency(per_second: usize, seconds: usize) {
     )
     .unwrap();
     let profile = Profile {
-        name: "generic".into(),
-        connector: "generic".into(),
-        auth: Auth::None {
-            anyone_may_send: true,
-        },
-        delivery: DeliveryId::BodyDigest,
-        normaliser: Normaliser::Builtin,
         finding_window_ms: 3_600_000,
+        ..Profile::new(
+            "generic",
+            "generic",
+            Auth::None {
+                anyone_may_send: true,
+            },
+            Normaliser::Builtin,
+        )
     };
     let profiles = Arc::new(BTreeMap::from([("generic".to_owned(), profile)]));
     let content = Arc::new(Content {

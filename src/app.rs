@@ -9,10 +9,10 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use crate::clock::Clock;
-use crate::connector::{self, Instances, Invoker};
+use crate::connector::{self, Fetcher, Instances, Invoker};
 use crate::digest::Digest;
 use crate::guardrail::Policy;
-use crate::intake::{Content, Gate, Pipeline, Profiles};
+use crate::intake::{self, Certificates, Content, Gate, Pipeline, Profiles};
 use crate::limits::HALT_REFRESH_MS;
 use crate::notify::{self, LogChannel};
 use crate::run::{self, Builtins, Connected, HaltSwitch, Handle};
@@ -80,9 +80,19 @@ impl Node {
         } = parts;
         let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let evaluators = Arc::new(Evaluators::start(threads).context("failed to start evaluation threads")?);
+        let sealed = Sealed::new(store.clone(), SealingKey::new(key));
         let invoker = Invoker::new(evaluators.clone(), clock.clone())
             .context("failed to set up the HTTP client")?
-            .keeping_secrets(Sealed::new(store.clone(), SealingKey::new(key)));
+            .keeping_secrets(sealed.clone());
+        // An invoker of its own, so that a vendor that throttles look-ups does not hold up containment.
+        let asks =
+            Invoker::new(evaluators.clone(), clock.clone()).context("failed to set up the HTTP client")?;
+        let look_ups = Arc::new(intake::Vendors::new(
+            asks,
+            instances.clone(),
+            connectors.clone(),
+            sealed,
+        ));
         let (halt, switch) = watch::channel(look_at_switch(&*store).await);
         let context = Arc::new(run::Context::new(
             store.clone(),
@@ -101,8 +111,12 @@ impl Node {
         };
         let handle = Handle::new(context.clone(), kick, builtins);
         let (keep, kept) = mpsc::channel(ANNOUNCED_MAX);
-        let gate = Arc::new(Gate::new(store.clone(), clock, profiles.clone(), keep));
-        let pipeline = Arc::new(Pipeline::new(handle.clone(), profiles, content.clone()));
+        let fetcher = Arc::new(Fetcher::new().context("failed to set up the HTTP client")?);
+        let gate = Gate::new(store.clone(), clock, profiles.clone(), keep)
+            .with_certificates(Certificates::new(fetcher.clone()));
+        let gate = Arc::new(gate);
+        let pipeline = Pipeline::new(handle.clone(), profiles, content.clone()).asking(look_ups, fetcher);
+        let pipeline = Arc::new(pipeline);
         let stop = Arc::new(AtomicBool::new(false));
         let mut tasks = JoinSet::new();
         tasks.spawn(run::work(context, handle.clone(), kicked, stop.clone()));

@@ -18,6 +18,25 @@ pub const ALERT_TEXT_CHARS_MAX: usize = 1_024;
 pub const REQUEST_READ_MS: u64 = 10_000;
 /// How far a signed timestamp may be from now, ms (Standard Webhooks libraries use five minutes).
 pub const SIGNATURE_AGE_MS: u64 = 300_000;
+/// How old a message of SNS may be, ms: a delivery policy repeats for an hour at most; as much again for clocks and
+/// queues. Within it a repeat is known by its id.
+pub const SNS_AGE_MS: u64 = 2 * 3_600_000;
+/// Time of one fetch that no connector stands for, ms: SNS waits 15 s for our answer, and one fetch is part of it.
+pub const FETCH_MS: u64 = 5_000;
+/// Largest document fetched so, bytes. A certificate with its chain has about 8 KiB.
+pub const FETCH_BYTES_MAX: usize = 64 << 10;
+/// Most look-ups of one delivery. A secret-scanning alert takes one, or two.
+pub const LOOKUPS_PER_ALERT_MAX: usize = 8;
+/// Look-ups of sources under way at once, so that a vendor that hangs does not hold up alerts that need none.
+pub const LOOKUPS_AT_ONCE: usize = 8;
+/// How long an alert waits for a look-up while the vendor is down, ms; then it goes on without, and says so.
+pub const LOOKUP_WAIT_MS: u64 = 15 * 60_000;
+/// First pause before an alert that waits is looked at again, ms; doubled each time.
+pub const LOOKUP_PAUSE_MS: u64 = 1_000;
+/// Longest such pause, ms.
+pub const LOOKUP_PAUSE_MS_MAX: u64 = 60_000;
+/// Longest challenge that is answered, characters. Okta's have 32.
+pub const CHALLENGE_CHARS_MAX: usize = 1_024;
 /// How long a finding key is remembered, ms. Sources may override.
 pub const FINDING_WINDOW_MS: u64 = 7 * 24 * 3_600_000;
 

@@ -33,6 +33,8 @@ pub struct Match {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
+    beside: findings::Beside,
+    #[command(flatten)]
     place: Place,
 }
 
@@ -44,7 +46,14 @@ pub async fn run(args: Match) -> Done {
     let config = args.place.config()?;
     let catalog = content::connectors(&config)?;
     let index = content::playbooks(&config, &catalog)?.index();
-    let found = findings::of(&config, &catalog, &args.source, &content::file(&args.file)?).await?;
+    let found = findings::of(
+        &config,
+        &catalog,
+        &args.source,
+        &content::file(&args.file)?,
+        &args.beside,
+    )
+    .await?;
     let most = if args.all { usize::MAX } else { NEAR_MISSES };
     if args.json {
         return output::json(

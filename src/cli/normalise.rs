@@ -14,7 +14,10 @@ use super::{findings, output};
   cordon normalise splunk alert.json
   cordon normalise example finding.json | jq '.[].title'
 
-A message about the channel, such as a ping, prints `[]`.")]
+  cordon normalise github alert.json --header 'X-GitHub-Event: secret_scanning_alert' --answers answers.json
+
+A message about the channel, such as a ping, prints `[]`. Nobody is asked: look-ups of a source are answered from
+the file of `--answers`, or said to be skipped.")]
 pub struct Normalise {
     /// A source of the configuration, or a connector that takes alerts
     source: String,
@@ -23,6 +26,8 @@ pub struct Normalise {
     /// Print JSON, which is what is printed anyway
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    beside: findings::Beside,
     #[command(flatten)]
     place: Place,
 }
@@ -35,6 +40,13 @@ pub async fn run(args: Normalise) -> Done {
     let _ = args.json;
     let config = args.place.config()?;
     let catalog = content::connectors(&config)?;
-    let found = findings::of(&config, &catalog, &args.source, &content::file(&args.file)?).await?;
+    let found = findings::of(
+        &config,
+        &catalog,
+        &args.source,
+        &content::file(&args.file)?,
+        &args.beside,
+    )
+    .await?;
     output::json(&found)
 }

@@ -11,7 +11,7 @@ use super::failure::{Done, Exit, Failure};
 use super::{client, findings, output, progress};
 use crate::clock::{Clock, SystemClock};
 use crate::digest::Digest;
-use crate::intake::Auth;
+use crate::intake::{Auth, Encoding, Hash, HmacScheme, Keying};
 use crate::secret::Secret;
 
 /// Most times one file is sent by one command.
@@ -46,6 +46,9 @@ pub struct Send {
     /// Delivery id; a new one for each delivery where none is given
     #[arg(long)]
     id: Option<String>,
+    /// A header to send with it, such as 'X-GitHub-Event: ping'; may be given several times
+    #[arg(long = "header", value_name = "NAME: VALUE")]
+    headers: Vec<String>,
     /// How often to send it
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=i64::from(TIMES_MAX)))]
     times: u32,
@@ -73,7 +76,8 @@ pub async fn run(args: Send) -> Done {
         let mut request = http
             .post(format!("{base}/hooks/{}", args.source))
             .header("content-type", "application/json");
-        for (name, value) in headers(&auth, &id, &body)? {
+        let further = findings::headers(&args.headers)?;
+        for (name, value) in headers(&auth, &id, &body)?.into_iter().chain(further) {
             request = request.header(name, value);
         }
         let work = async {
@@ -163,8 +167,28 @@ fn headers(auth: &Auth, id: &str, body: &[u8]) -> Result<Vec<(String, String)>, 
             Ok(fixed("authorization", format!("Basic {pair}")))
         }
         Auth::None { .. } => Ok(vec![("webhook-id".to_owned(), id.to_owned())]),
-        Auth::Hmac(_) => Err(cannot("signing by `kind = \"hmac\"` is not implemented yet")),
+        Auth::Hmac(scheme) => signed(scheme, id, body)
+            .ok_or_else(|| cannot("only HMACs with SHA-256 over the body alone are signed here")),
+        Auth::Sns(_) => Err(cannot("only Amazon can sign as SNS does")),
     }
+}
+
+/// The headers of a sender that signs its body alone, as GitHub does.
+fn signed(scheme: &HmacScheme, id: &str, body: &[u8]) -> Option<Vec<(String, String)>> {
+    let plain = scheme.hash == Hash::Sha256
+        && scheme.key == Keying::Raw
+        && scheme.signed == "{body}"
+        && scheme.timestamp.is_none();
+    let secret = scheme.secrets.first().filter(|_| plain)?;
+    let Digest(mac) = Digest::keyed(secret.expose().as_bytes(), body);
+    let signature = match scheme.encoding {
+        Encoding::Hex => data_encoding::HEXLOWER.encode(&mac),
+        Encoding::Base64 => BASE64.encode(&mac),
+    };
+    Some(vec![
+        (scheme.header.clone(), format!("{}{signature}", scheme.prefix)),
+        ("webhook-id".to_owned(), id.to_owned()),
+    ])
 }
 
 fn refused(source: &str, status: u16, body: &[u8]) -> Failure {

@@ -4,14 +4,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
+use serde_json::{Map, Value};
+
 use super::page::{Placed, listed};
 use super::secret_ref::{SecretRef, Secrets};
-use super::{Config, IdentityDraft, SourceDraft, in_order};
+use super::{Config, IdentityDraft, InstanceDraft, SourceDraft, in_order};
 use crate::action::ActionName;
-use crate::connector::{Catalog, Connector, Identity, Instance, Instances};
+use crate::connector::{Catalog, Connector, Identity, Instance, Instances, SettingKind, SourceSpec};
 use crate::diagnostic::{Diagnostic, nearest};
 use crate::finding::EntityType;
-use crate::intake::{Normaliser, Profile, Profiles};
+use crate::intake::{Auth, LookUp, Normaliser, Profile, Profiles};
 use crate::secret::Secret;
 
 /// What a configuration says, ready to be used.
@@ -83,6 +85,31 @@ impl Config {
         match work.profile(draft) {
             Some(profile) if work.mistakes.is_empty() => Ok(Some(profile)),
             _ => Err(in_order(work.mistakes)),
+        }
+    }
+}
+
+impl Config {
+    /// The source of this name as its reader sees it: settings and look-ups, without its secrets and so without a
+    /// way to judge deliveries. For reading files offline.
+    ///
+    /// # Errors
+    /// Everything about its settings and look-ups that does not fit.
+    pub fn reader(&self, name: &str, catalog: &Catalog) -> Result<Option<Profile>, Vec<Diagnostic>> {
+        let Some(draft) = self.sources.iter().find(|draft| draft.name.value == name) else {
+            return Ok(None);
+        };
+        let mut work = Work {
+            config: self,
+            catalog,
+            secrets: &super::Machine { run_commands: false },
+            mistakes: Vec::new(),
+        };
+        let profile = work.reader(draft);
+        if work.mistakes.is_empty() {
+            Ok(profile)
+        } else {
+            Err(in_order(work.mistakes))
         }
     }
 }
@@ -190,17 +217,113 @@ impl Work<'_> {
             );
             return None;
         }
-        let normaliser = match &connector.source {
-            Some(program) => Normaliser::Script(program.clone()),
-            None => Normaliser::Builtin,
+        let normaliser = reads(&connector);
+        Some(Profile {
+            delivery: spec.delivery_id.clone(),
+            finding_window_ms: draft.finding_window_ms.unwrap_or(spec.finding_window_ms),
+            settings: self.told(draft, spec),
+            lookup: self.lookup(draft, spec),
+            challenge: spec.challenge,
+            ..Profile::new(
+                draft.name.value.as_str(),
+                draft.connector.value.as_str(),
+                auth,
+                normaliser,
+            )
+        })
+    }
+
+    fn reader(&mut self, draft: &SourceDraft) -> Option<Profile> {
+        let connector = self.connector(&draft.connector)?;
+        let spec = connector.manifest.source.as_ref()?;
+        let anyone = Auth::None {
+            anyone_may_send: true,
         };
         Some(Profile {
-            name: draft.name.value.clone(),
-            connector: draft.connector.value.clone(),
-            auth,
-            delivery: spec.delivery_id.clone(),
-            normaliser,
-            finding_window_ms: draft.finding_window_ms.unwrap_or(spec.finding_window_ms),
+            settings: self.told(draft, spec),
+            lookup: self.lookup(draft, spec),
+            ..Profile::new(
+                draft.name.value.as_str(),
+                draft.connector.value.as_str(),
+                anyone,
+                reads(&connector),
+            )
+        })
+    }
+
+    /// The settings of a source, each that its connector has, `null` where the file says nothing.
+    fn told(&mut self, draft: &SourceDraft, spec: &SourceSpec) -> Map<String, Value> {
+        let known: Vec<&str> = spec.settings.keys().map(String::as_str).collect();
+        let mut settings: Map<String, Value> = known
+            .iter()
+            .map(|name| ((*name).to_owned(), Value::Null))
+            .collect();
+        for (name, value) in &draft.settings {
+            let Some(kind) = spec.settings.get(&name.value) else {
+                let help = match nearest(&name.value, known.iter().copied()) {
+                    Some(near) => format!("did you mean `{near}`?"),
+                    None if known.is_empty() => "it has none: remove it".to_owned(),
+                    None => format!("it has {}", listed(&known)),
+                };
+                let message = format!("`{}` has no setting `{}`", draft.connector.value, name.value);
+                self.mistake("K037", &name.span, message, help);
+                continue;
+            };
+            let fits = match kind {
+                SettingKind::Text => value.is_string(),
+                SettingKind::Texts => value.is_array(),
+                SettingKind::Map => value.is_object(),
+            };
+            if !fits {
+                let message = format!("the setting `{}` should be {}", name.value, kind.words());
+                let help = format!("write {} for `{}`", kind.words(), name.value);
+                self.mistake("K037", &name.span, message, help);
+                continue;
+            }
+            settings.insert(name.value.clone(), value.clone());
+        }
+        settings
+    }
+
+    /// The instance that answers a source's look-ups: one of the source's own connector.
+    fn lookup(&mut self, draft: &SourceDraft, spec: &SourceSpec) -> Option<LookUp> {
+        let config = self.config;
+        let Some(known) = &spec.lookup else {
+            if let Some(named) = &draft.lookup {
+                let message = format!("`{}` looks nothing up", draft.connector.value);
+                self.mistake("K036", &named.span, message, "remove `lookup`");
+            }
+            return None;
+        };
+        let Some(named) = &draft.lookup else {
+            return Some(LookUp {
+                instance: String::new(),
+                secrets: known.secrets.clone(),
+            });
+        };
+        let connector = &draft.connector.value;
+        let fits = |one: &&InstanceDraft| one.connector.value == *connector;
+        let found = config.instances.iter().find(|one| one.name.value == named.value);
+        match found {
+            Some(one) if fits(&one) => {}
+            Some(one) => {
+                let message = format!("the instance `{}` is of `{}`", named.value, one.connector.value);
+                let help = format!("name an instance of `{connector}`");
+                self.mistake("K036", &named.span, message, help);
+            }
+            None => {
+                let names = config.instances.iter().filter(fits);
+                let help = match nearest(&named.value, names.map(|one| one.name.value.as_str())) {
+                    Some(near) => format!("did you mean `{near}`?"),
+                    None => format!("add `[connectors.{}]` with `use = \"{connector}\"`", named.value),
+                };
+                let message = format!("no instance has the name `{}`", named.value);
+                self.mistake("K036", &named.span, message, help);
+            }
+        }
+        Some(LookUp {
+            instance: named.value.clone(),
+            secrets: known.secrets.clone(),
         })
     }
 
@@ -291,4 +414,12 @@ impl Work<'_> {
                 }),
         }
     }
+}
+
+/// Who reads what a connector sends.
+fn reads(connector: &Connector) -> Normaliser {
+    connector
+        .source
+        .clone()
+        .map_or(Normaliser::Builtin, Normaliser::Script)
 }

@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::path::Path;
 
 use serde::Deserialize;
+use serde_json::Value;
 use serde_spanned::Spanned;
 use toml::de::{DeValue, ValueDeserializer};
 
@@ -14,7 +15,15 @@ use crate::diagnostic::nearest;
 use crate::intake::Auth;
 
 /// Ways to authenticate that intake has; `tests` hold them against the enum.
-pub(super) const KINDS: [&str; 6] = ["standard-webhooks", "hmac", "header", "bearer", "basic", "none"];
+pub(super) const KINDS: [&str; 7] = [
+    "standard-webhooks",
+    "hmac",
+    "header",
+    "bearer",
+    "basic",
+    "sns",
+    "none",
+];
 
 /// A source as written.
 #[derive(Clone, Debug)]
@@ -24,6 +33,10 @@ pub(super) struct SourceDraft {
     pub(super) auth: Auth<Placed<SecretRef>>,
     pub(super) kind: Placed<String>,
     pub(super) finding_window_ms: Option<u64>,
+    /// The instance that answers its look-ups.
+    pub(super) lookup: Option<Placed<String>>,
+    /// What the connector's reader is told.
+    pub(super) settings: Vec<(Placed<String>, Value)>,
 }
 
 pub(super) fn read(page: &mut Page<'_>, mut table: Table<'_, '_>, dir: &Path) -> Option<SourceDraft> {
@@ -49,6 +62,11 @@ pub(super) fn read(page: &mut Page<'_>, mut table: Table<'_, '_>, dir: &Path) ->
         }
     };
     let finding_window_ms = table.duration(page, "finding_window");
+    let lookup = table.text(page, "lookup");
+    let settings = table
+        .table(page, "settings")
+        .map(|inner| settings(page, &inner))
+        .unwrap_or_default();
     table.finish(page);
     let (kind, auth) = auth?;
     Some(SourceDraft {
@@ -57,7 +75,49 @@ pub(super) fn read(page: &mut Page<'_>, mut table: Table<'_, '_>, dir: &Path) ->
         auth,
         kind,
         finding_window_ms,
+        lookup,
+        settings,
     })
+}
+
+/// Settings as they stand; their connector says which there are and of what kind.
+fn settings(page: &mut Page<'_>, table: &Table<'_, '_>) -> Vec<(Placed<String>, Value)> {
+    let mut settings = Vec::new();
+    for (name, value) in table.table.iter() {
+        match setting(value.get_ref()) {
+            Some(value) => settings.push((
+                Placed {
+                    value: name.get_ref().to_string(),
+                    span: name.span(),
+                },
+                value,
+            )),
+            None => page.mistake(
+                "K037",
+                value.span(),
+                format!("the setting `{}` is nothing a source can be told", name.get_ref()),
+                "write a text, a list of texts or a table of texts",
+            ),
+        }
+    }
+    settings
+}
+
+fn setting(value: &DeValue<'_>) -> Option<Value> {
+    match value {
+        DeValue::String(text) => Some(Value::from(text.as_ref())),
+        DeValue::Array(items) => items
+            .iter()
+            .map(|item| item.get_ref().as_str().map(Value::from))
+            .collect::<Option<Vec<Value>>>()
+            .map(Value::Array),
+        DeValue::Table(members) => members
+            .iter()
+            .map(|(name, text)| Some((name.get_ref().to_string(), Value::from(text.get_ref().as_str()?))))
+            .collect::<Option<serde_json::Map<String, Value>>>()
+            .map(Value::Object),
+        _ => None,
+    }
 }
 
 type ReadAuth = (Placed<String>, Auth<Placed<SecretRef>>);
@@ -78,8 +138,10 @@ fn read_auth(page: &mut Page<'_>, mut table: Table<'_, '_>, dir: &Path) -> Optio
         return None;
     }
     // Judged before anything else looks at them: other messages may repeat what they could not read.
-    let secrets: Vec<_> = table
-        .texts(page, "secrets")
+    let mut places = table.texts(page, "secrets");
+    // In the order in which `Auth::resolve` asks for them.
+    places.extend(table.texts(page, "certificates"));
+    let secrets: Vec<_> = places
         .into_iter()
         .map(|secret| reference(page, &secret.value, secret.span, dir))
         .collect();

@@ -265,6 +265,7 @@ fn the_kinds_of_authentication_are_those_of_intake_and_of_manifests() {
             user: "u".into(),
             secrets: Vec::new(),
         }),
+        "sns".to_owned(),
         written(none),
     ];
     assert_eq!(all.map(String::from), KINDS.map(String::from));

@@ -10,13 +10,14 @@ use include_dir::{Dir, include_dir};
 
 use super::action_table::is_capability;
 use super::manifest::Manifest;
+use super::sender::source_vocabulary;
 use super::settings::SETTINGS_INPUT;
 use super::words::vocabulary;
 use crate::action::{ActionName, ActionSpec};
 use crate::diagnostic::Diagnostic;
 use crate::digest::Digest;
 use crate::limits::SCRIPT_BYTES_MAX;
-use crate::script::{self, Program, Vocabulary, Word};
+use crate::script::{self, Program, Word};
 
 static EMBEDDED: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/connectors");
 
@@ -79,7 +80,9 @@ impl Connector {
             }
         }
         if let Some(program) = &source {
-            mistakes.extend(cannot_normalise(program));
+            let spec = manifest.source.as_ref();
+            let looks_up = spec.is_some_and(|spec| spec.lookup.is_some());
+            mistakes.extend(cannot_normalise(program, looks_up));
         }
         if let Some(folder) = origin.rsplit(['/', '\\']).next()
             && folder != manifest.name
@@ -312,12 +315,10 @@ fn disagreements(
     }
 }
 
-/// What keeps a sender's script from being called: it asks nobody, and has `normalise(raw, headers)`.
-fn cannot_normalise(program: &Program) -> Vec<Diagnostic> {
-    let Ok(no_words) = Vocabulary::new([]) else {
-        return Vec::new();
-    };
-    match script::check(program, &no_words, &[]) {
+/// What keeps a sender's script from being called: it asks no more than its manifest says, and has
+/// `normalise(raw, headers)`.
+fn cannot_normalise(program: &Program, looks_up: bool) -> Vec<Diagnostic> {
+    match script::check(program, source_vocabulary(looks_up), &["settings"]) {
         Err(found) => found,
         Ok(facts) if facts.functions.contains(&("normalise".to_owned(), 2)) => Vec::new(),
         Ok(_) => vec![Diagnostic::whole_file(

@@ -10,11 +10,12 @@ use toml::de::DeTable;
 use super::auth_spec::{self, AuthSpec};
 use super::egress::HostPattern;
 use super::page::{Page, Table, listed};
+use super::sender::{Challenge, LookUpSpec, SettingKind};
 use super::settings::{self, SettingSpec};
-use super::{action_table, rules};
+use super::{action_table, rules, sender};
 use crate::action::{ActionName, ActionSpec};
 use crate::diagnostic::{Diagnostic, nearest};
-use crate::limits::{FINDING_WINDOW_MS, VENDOR_REQUEST_MS};
+use crate::limits::VENDOR_REQUEST_MS;
 
 /// A connector, as its manifest says.
 #[derive(Clone, Debug, PartialEq)]
@@ -134,12 +135,25 @@ pub struct SourceSpec {
     pub script: bool,
     /// How long a finding key is remembered, ms.
     pub finding_window_ms: u64,
+    /// What the sender asks before its first alert.
+    pub challenge: Option<Challenge>,
+    /// What the script may look up.
+    pub lookup: Option<LookUpSpec>,
+    /// What a source of this sender may be told, for the script.
+    pub settings: BTreeMap<String, SettingKind>,
 }
 
 impl SourceSpec {
     /// Ways a sender can authenticate a delivery: those that intake can verify.
-    pub const AUTH_KINDS: [&'static str; 6] =
-        ["standard-webhooks", "hmac", "bearer", "basic", "header", "none"];
+    pub const AUTH_KINDS: [&'static str; 7] = [
+        "standard-webhooks",
+        "hmac",
+        "sns",
+        "bearer",
+        "basic",
+        "header",
+        "none",
+    ];
 }
 
 /// What tells one delivery of a sender from another.
@@ -185,12 +199,13 @@ fn read(page: &mut Page<'_>, mut root: Table<'_, '_>) -> Option<Manifest> {
     let version = root.needed_text(page, "version");
     if let Some(name) = &name
         && ActionName::new(&name.value, "verb").is_err()
+        && !(root.is_without("actions") && is_senders_name(&name.value))
     {
         page.mistake(
             "C005",
             name.span.clone(),
             format!("`{}` cannot name a connector", name.value),
-            "use lower-case letters, digits and `_`, beginning with a letter",
+            "use lower-case letters, digits and `_`, beginning with a letter; one that only sends may have a `-` inside",
         );
         return None;
     }
@@ -228,7 +243,7 @@ fn read(page: &mut Page<'_>, mut root: Table<'_, '_>) -> Option<Manifest> {
     }
     let limits = read_limits(page, &mut root);
     let http = root.table(page, "http").map(|table| read_http(page, table));
-    let source = root.table(page, "source").map(|table| read_source(page, table));
+    let source = root.table(page, "source").map(|table| sender::read(page, table));
     let mut tables = Vec::new();
     for (verb, table) in root.tables(page, "actions") {
         // The connector's name is the namespace; where that is wrong, reading goes on for the other mistakes.
@@ -246,13 +261,16 @@ fn read(page: &mut Page<'_>, mut root: Table<'_, '_>) -> Option<Manifest> {
             "add a table for each action, or `[source]` for a sender of alerts",
         );
     }
+    let looks_up = source
+        .as_ref()
+        .is_some_and(|read| read.as_ref().is_some_and(|spec| spec.lookup.is_some()));
     let needs_hosts = transport == Transport::Http && !hosts_by_instance;
-    if !tables.is_empty() && needs_hosts && hosts.is_empty() && page.mistakes.is_empty() {
+    if (!tables.is_empty() || looks_up) && needs_hosts && hosts.is_empty() && page.mistakes.is_empty() {
         page.mistake(
             "C003",
             0..0,
             "the manifest has no `hosts`",
-            "list the hosts the actions may reach, such as `hosts = [\"api.example.com\"]`",
+            "list the hosts that may be reached, such as `hosts = [\"api.example.com\"]`",
         );
     }
     root.finish(page);
@@ -285,9 +303,17 @@ fn read(page: &mut Page<'_>, mut root: Table<'_, '_>) -> Option<Manifest> {
         http,
         secrets,
         actions,
-        source: source.unwrap_or(Some(None))?,
+        source: match source {
+            Some(read) => Some(read?),
+            None => None,
+        },
         functions,
     })
+}
+
+/// True for the name of a connector without actions, which is no namespace: `aws-guardduty`.
+fn is_senders_name(name: &str) -> bool {
+    name.split('-').all(|part| !part.is_empty()) && ActionName::new(&name.replace('-', "_"), "verb").is_ok()
 }
 
 fn read_limits(page: &mut Page<'_>, root: &mut Table<'_, '_>) -> Limits {
@@ -383,40 +409,6 @@ pub(super) fn check_path(page: &mut Page<'_>, path: &str, span: Range<usize>) {
             "write the path alone, from its first `/` on, without query or `..`",
         );
     }
-}
-
-fn read_source(page: &mut Page<'_>, mut table: Table<'_, '_>) -> Option<Option<SourceSpec>> {
-    let kinds = table.texts(page, "auth");
-    if kinds.is_empty() {
-        table.missing(page, "auth");
-    }
-    for kind in &kinds {
-        if !SourceSpec::AUTH_KINDS.contains(&kind.value.as_str()) {
-            let help = match nearest(&kind.value, SourceSpec::AUTH_KINDS) {
-                Some(near) => format!("did you mean `{near}`?"),
-                None => format!("kinds are {}", listed(&SourceSpec::AUTH_KINDS)),
-            };
-            page.mistake(
-                "C015",
-                kind.span.clone(),
-                format!("unknown kind of authentication `{}`", kind.value),
-                help,
-            );
-        }
-    }
-    let delivery_id = match table.text(page, "delivery_id_header") {
-        Some(header) => DeliveryId::Header(header.value.to_ascii_lowercase()),
-        None => DeliveryId::BodyDigest,
-    };
-    let script = table.flag(page, "script");
-    let finding_window_ms = table.duration(page, "finding_window", FINDING_WINDOW_MS);
-    table.finish(page);
-    Some(Some(SourceSpec {
-        auth: kinds.into_iter().map(|kind| kind.value).collect(),
-        delivery_id,
-        script,
-        finding_window_ms,
-    }))
 }
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
 use super::*;
+use crate::limits::FINDING_WINDOW_MS;
 
 const SOURCE: &str = r#"
 name = "splunk"
@@ -28,6 +29,9 @@ fn a_connector_may_only_send_alerts() {
             delivery_id: DeliveryId::Header("x-splunk-id".into()),
             script: true,
             finding_window_ms: 2 * 86_400_000,
+            challenge: None,
+            lookup: None,
+            settings: BTreeMap::new(),
         })
     );
     assert!(manifest.actions.is_empty() && manifest.hosts.is_empty());

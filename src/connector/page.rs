@@ -83,6 +83,11 @@ impl<'t, 'i> Table<'t, 'i> {
         );
     }
 
+    /// True when the key is not there.
+    pub(super) fn is_without(&self, key: &str) -> bool {
+        !self.table.iter().any(|(name, _)| name.get_ref() == key)
+    }
+
     /// A text, when the key is there.
     pub(super) fn text(&mut self, page: &mut Page<'_>, key: &'static str) -> Option<Placed<String>> {
         let (_, value, span) = self.take(key)?;

@@ -7,13 +7,14 @@ use tokio::sync::mpsc;
 
 use super::headers::Headers;
 use super::profile::{Profile, Profiles};
-use super::signature::{Refused, verify};
-use crate::clock::Clock;
+use super::signature::{Auth, Refused, Verified, verify};
+use super::sns::{self, Certificates, NotProven};
+use crate::clock::{Clock, Time};
 use crate::connector::DeliveryId;
 use crate::digest::Digest;
 use crate::id::AlertId;
 use crate::journal::{ChainId, Event, seal};
-use crate::limits::ALERT_BODY_BYTES_MAX;
+use crate::limits::{ALERT_BODY_BYTES_MAX, CHALLENGE_CHARS_MAX};
 use crate::store::{Accepted, Error, NewAlert, Store};
 
 /// A delivery that was kept.
@@ -34,6 +35,9 @@ pub enum Turned {
     /// It did not prove itself (401).
     #[error(transparent)]
     Refused(#[from] Refused),
+    /// Whether it did cannot be told now (503): the sender has to send it again.
+    #[error("{0}")]
+    Unproven(String),
     /// Too large (413).
     #[error("the body is larger than {ALERT_BODY_BYTES_MAX} bytes: send fewer findings at a time")]
     TooLarge,
@@ -47,7 +51,7 @@ pub enum Turned {
 
 /// Headers that are kept beside the one that tells deliveries apart: what a reader of alerts needs. All others
 /// may carry a secret under a name nobody thought of.
-const KEPT: [&str; 10] = [
+const KEPT: [&str; 11] = [
     "content-type",
     "user-agent",
     "webhook-id",
@@ -57,6 +61,7 @@ const KEPT: [&str; 10] = [
     "x-amz-sns-message-type",
     "x-amz-sns-message-id",
     "x-amz-sns-topic-arn",
+    "x-amz-sns-rawdelivery",
     "x-request-id",
 ];
 
@@ -66,6 +71,18 @@ pub struct Gate {
     clock: Arc<dyn Clock>,
     profiles: Arc<Profiles>,
     kept: mpsc::Sender<AlertId>,
+    certificates: Certificates,
+}
+
+/// What a sender asks before its first alert.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// This sender asks nothing.
+    Nothing,
+    /// The question is missing, or not one.
+    NoQuestion,
+    /// Answer with this.
+    Echo(String),
 }
 
 impl Gate {
@@ -82,6 +99,26 @@ impl Gate {
             clock,
             profiles,
             kept,
+            certificates: Certificates::default(),
+        }
+    }
+
+    /// The same with certificates that are fetched where a sender signs by one.
+    pub fn with_certificates(mut self, certificates: Certificates) -> Gate {
+        self.certificates = certificates;
+        self
+    }
+
+    /// The answer to the question a sender asks before its first alert, for senders that ask one.
+    pub fn challenge(&self, source: &str, headers: &Headers) -> Asked {
+        let Some(challenge) = self.profiles.get(source).and_then(|profile| profile.challenge) else {
+            return Asked::Nothing;
+        };
+        match headers.one(challenge.header()) {
+            Ok(Some(question)) if !question.is_empty() && question.len() <= CHALLENGE_CHARS_MAX => {
+                Asked::Echo(question.to_owned())
+            }
+            _ => Asked::NoQuestion,
         }
     }
 
@@ -100,7 +137,7 @@ impl Gate {
             return Err(Turned::TooLarge);
         }
         let now = self.clock.now();
-        let verified = verify(&profile.auth, headers, body, now)?;
+        let verified = self.prove(profile, headers, body, now).await?;
         let digest = Digest::of(body);
         let delivery = verified
             .delivery_id
@@ -145,6 +182,25 @@ impl Gate {
             }
             Accepted::Repeat { times } => Ok(Kept { alert, times }),
         }
+    }
+}
+
+impl Gate {
+    async fn prove(
+        &self,
+        profile: &Profile,
+        headers: &Headers,
+        body: &[u8],
+        now: Time,
+    ) -> Result<Verified, Turned> {
+        let Auth::Sns(subscription) = &profile.auth else {
+            return Ok(verify(&profile.auth, headers, body, now)?);
+        };
+        let proven = sns::verify(subscription, &self.certificates, headers, body, now).await;
+        proven.map_err(|why| match why {
+            NotProven::Refused(why) => Turned::Refused(NotProven::refused(why)),
+            NotProven::Later(why) => Turned::Unproven(why),
+        })
     }
 }
 

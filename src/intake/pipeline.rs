@@ -1,7 +1,7 @@
 //! From a kept alert to runs, each exactly once: read, dedup, match, start, and write down what became of it.
 //! Every hop is claimed under an id that follows from its cause, so a crash anywhere repeats harmlessly.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -9,12 +9,18 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 
+use super::lookup::{LookUps, Offline};
 use super::profile::{Profile, Profiles};
-use super::read::{NotRead, read};
+use super::read::{Delivery, NotRead, Reading, read_with};
+use super::signature::Auth;
+use super::sns::{self, Handshake, NotConfirmed};
+use crate::clock::Time;
+use crate::connector::Fetcher;
 use crate::digest::Digest;
 use crate::finding::{Activity, Finding};
 use crate::id::{AlertId, Partition, RunId};
 use crate::journal::{Cause, ChainId, Event, FindingFate, FindingRecord, seal};
+use crate::limits::{LOOKUP_PAUSE_MS, LOOKUP_PAUSE_MS_MAX, LOOKUP_WAIT_MS};
 use crate::playbook::Bundle;
 use crate::run::{CannotStart, Handle, Start};
 use crate::store::{Alert, Claimed, Disposition, Error, Store};
@@ -41,6 +47,16 @@ pub struct Pipeline {
     profiles: Arc<Profiles>,
     content: Arc<Content>,
     working: Mutex<HashSet<AlertId>>,
+    look_ups: Arc<dyn LookUps>,
+    fetcher: Option<Arc<Fetcher>>,
+    waiting: Mutex<HashMap<AlertId, Waiting>>,
+}
+
+/// An alert that waits for somebody else. Forgotten with the process: then it is tried at once.
+#[derive(Clone, Copy, Debug)]
+struct Waiting {
+    tries: u32,
+    until: Time,
 }
 
 /// An alert that is worked on.
@@ -71,6 +87,14 @@ pub enum NotProcessed {
     /// Cut off.
     #[error("{0}")]
     Interrupted(String),
+    /// Somebody who has to be asked does not answer now.
+    #[error("{why}")]
+    Later {
+        /// Why, for people.
+        why: String,
+        /// When to try again at the earliest, ms.
+        after_ms: u64,
+    },
 }
 
 impl Pipeline {
@@ -81,7 +105,17 @@ impl Pipeline {
             profiles,
             content,
             working: Mutex::new(HashSet::new()),
+            look_ups: Arc::new(Offline::default()),
+            fetcher: None,
+            waiting: Mutex::default(),
         }
+    }
+
+    /// The same with somebody who answers look-ups of sources, and with a way to answer SNS.
+    pub fn asking(mut self, look_ups: Arc<dyn LookUps>, fetcher: Arc<Fetcher>) -> Pipeline {
+        self.look_ups = look_ups;
+        self.fetcher = Some(fetcher);
+        self
     }
 
     fn store(&self) -> &Arc<dyn Store> {
@@ -98,8 +132,10 @@ impl Pipeline {
             tokio::select! {
                 Some(alert) = kept.recv() => self.begin(alert, &places, &mut tasks).await,
                 _ = look.tick() => {
+                    // Those that wait for others must not hide those behind them.
+                    let limit = LOOK_MAX.saturating_add(self.waiting().len());
                     for partition in Partition::all() {
-                        match self.store().unprocessed(partition, LOOK_MAX).await {
+                        match self.store().unprocessed(partition, limit).await {
                             Ok(alerts) => for alert in alerts { self.begin(alert, &places, &mut tasks).await; },
                             Err(error) => tracing::warn!("looking for alerts failed, will look again: {error}"),
                         }
@@ -111,7 +147,38 @@ impl Pipeline {
         while tasks.join_next().await.is_some() {}
     }
 
+    fn waiting(&self) -> std::sync::MutexGuard<'_, HashMap<AlertId, Waiting>> {
+        // Held for a look or an insertion, which leave the map whole even if they panic.
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Puts an alert off: as long as it was told to, and longer each time.
+    fn put_off(&self, alert: AlertId, after_ms: u64) {
+        let now = self.handle.context().clock.now();
+        let mut waiting = self.waiting();
+        let tries = waiting.get(&alert).map_or(0, |known| known.tries);
+        let pause = LOOKUP_PAUSE_MS
+            .saturating_mul(1 << tries.min(16))
+            .min(LOOKUP_PAUSE_MS_MAX);
+        let until = now.plus_ms(pause.max(after_ms));
+        waiting.insert(
+            alert,
+            Waiting {
+                tries: tries.saturating_add(1),
+                until,
+            },
+        );
+    }
+
     async fn begin(self: &Arc<Self>, alert: AlertId, places: &Arc<Semaphore>, tasks: &mut JoinSet<()>) {
+        let now = self.handle.context().clock.now();
+        if self
+            .waiting()
+            .get(&alert)
+            .is_some_and(|waiting| now < waiting.until)
+        {
+            return;
+        }
         if !self
             .working
             .lock()
@@ -127,8 +194,16 @@ impl Pipeline {
         tasks.spawn(async move {
             // Also when processing panics: the next look tries again.
             let _working = Working { pipeline: pipeline.clone(), alert };
-            if let Err(error) = pipeline.process(alert).await {
-                tracing::warn!(alert.id = %alert, "the alert stays pending and will be looked at again: {error}");
+            match pipeline.process(alert).await {
+                Ok(()) => {
+                    pipeline.waiting().remove(&alert);
+                }
+                Err(error) => {
+                    if let NotProcessed::Later { after_ms, .. } = &error {
+                        pipeline.put_off(alert, *after_ms);
+                    }
+                    tracing::warn!(alert.id = %alert, "the alert stays pending and will be looked at again: {error}");
+                }
             }
             drop(place);
         });
@@ -160,28 +235,31 @@ impl Pipeline {
         profile: &Profile,
         alert: &Alert,
     ) -> Result<(Event, Disposition), NotProcessed> {
-        let evaluators = &self.handle.context().evaluators;
-        let findings = read(
-            evaluators,
-            profile,
-            &alert.headers,
-            &alert.body,
-            alert.row.received_at,
-        )
-        .await;
-        let findings = match findings {
-            Ok(findings) => findings,
+        if let Some(over) = self.shake_hands(profile, alert).await? {
+            return Ok(over);
+        }
+        let reading = match self.read(profile, alert).await {
+            Ok(reading) => reading,
+            Err(NotRead::Later { why, after_ms }) => return Err(NotProcessed::Later { why, after_ms }),
             Err(NotRead::Unreadable(unreadable)) => {
                 let why = unreadable.to_string();
                 return Ok((Event::AlertUnreadable { why }, Disposition::Unreadable));
             }
             Err(NotRead::Interrupted(why)) => return Err(NotProcessed::Interrupted(why.to_owned())),
         };
+        for why in &reading.unanswered {
+            tracing::warn!(alert.id = %alert.row.id, "the alert is read without a look-up: {why}");
+        }
+        let findings = reading.findings;
         if findings.is_empty() {
-            let what = "a message about the channel, without a finding".to_owned();
+            let what = if reading.control.is_empty() {
+                "a message about the channel, without a finding".to_owned()
+            } else {
+                reading.control.join("; ")
+            };
             return Ok((Event::AlertControl { what }, Disposition::Control));
         }
-        let weak = is_weak(profile);
+        let weak = profile.auth.is_weak();
         let mut records = Vec::with_capacity(findings.len());
         for (place, finding) in findings.iter().enumerate() {
             let fate = self.decide(profile, alert.row.id, place, finding, weak).await?;
@@ -192,6 +270,47 @@ impl Pipeline {
             });
         }
         Ok((Event::AlertSplit { findings: records }, Disposition::Split))
+    }
+
+    /// What an alert holds, with what its source looks up. Nothing is matched, and nothing written but secrets.
+    ///
+    /// # Errors
+    /// Why it cannot be read, or not yet.
+    pub async fn read(&self, profile: &Profile, alert: &Alert) -> Result<Reading, NotRead> {
+        let evaluators = &self.handle.context().evaluators;
+        let delivery = Delivery {
+            id: &alert.row.id.to_string(),
+            headers: &alert.headers,
+            body: &alert.body,
+            received: alert.row.received_at,
+            now: self.handle.context().clock.now(),
+        };
+        read_with(evaluators, &*self.look_ups, profile, &delivery).await
+    }
+
+    /// Answers a message that asks whether we want a topic's messages. It waits as a look-up does.
+    async fn shake_hands(
+        &self,
+        profile: &Profile,
+        alert: &Alert,
+    ) -> Result<Option<(Event, Disposition)>, NotProcessed> {
+        let Auth::Sns(subscription) = &profile.auth else {
+            return Ok(None);
+        };
+        let now = self.handle.context().clock.now();
+        match sns::handshake(subscription, self.fetcher.as_deref(), &alert.body).await {
+            Ok(Handshake::No) => Ok(None),
+            Ok(Handshake::Over(what)) => Ok(Some((Event::AlertControl { what }, Disposition::Control))),
+            Err(NotConfirmed::Later(why)) if now.since_ms(alert.row.received_at) < LOOKUP_WAIT_MS => {
+                Err(NotProcessed::Later {
+                    why,
+                    after_ms: LOOKUP_PAUSE_MS,
+                })
+            }
+            Err(NotConfirmed::Later(why) | NotConfirmed::Never(why)) => {
+                Ok(Some((Event::AlertUnreadable { why }, Disposition::Unreadable)))
+            }
+        }
     }
 
     /// What becomes of one finding; starts its runs.
@@ -321,9 +440,4 @@ impl Pipeline {
         self.process(id).await?;
         Ok(true)
     }
-}
-
-fn is_weak(profile: &Profile) -> bool {
-    use super::signature::Auth;
-    !matches!(profile.auth, Auth::StandardWebhooks { .. } | Auth::Hmac(_))
 }

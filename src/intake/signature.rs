@@ -8,6 +8,7 @@ use subtle::ConstantTimeEq;
 
 use super::headers::Headers;
 use super::hmac::{self, HmacScheme};
+use super::sns::Subscription;
 use super::standard;
 use crate::clock::Time;
 use crate::digest::Digest;
@@ -47,6 +48,8 @@ pub enum Auth<S = Secret> {
         /// Passwords taken; current and previous.
         secrets: Vec<S>,
     },
+    /// Amazon SNS: signed by Amazon, for topics of ours.
+    Sns(Subscription<S>),
     /// Nothing at all, said outright: whoever finds the address can start playbooks.
     None {
         /// Must be `true`.
@@ -79,7 +82,7 @@ pub struct Refused {
 /// A configuration that could never accept, or would accept too much.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub struct BadAuth(pub(super) String);
+pub struct BadAuth(pub(in crate::intake) String);
 
 impl<S> Auth<S> {
     /// The same with every reference replaced by what `secret` makes of it.
@@ -112,6 +115,7 @@ impl<S> Auth<S> {
                 user,
                 secrets: all(secrets)?,
             },
+            Auth::Sns(subscription) => Auth::Sns(subscription.resolve(secret)?),
             Auth::None { anyone_may_send } => Auth::None { anyone_may_send },
         })
     }
@@ -143,6 +147,8 @@ impl Auth<Secret> {
             | Auth::Bearer { secrets }
             | Auth::Basic { secrets, .. } => secrets,
             Auth::Hmac(scheme) => &scheme.secrets,
+            Auth::Sns(subscription) if subscription.secrets.is_empty() => return subscription.check(),
+            Auth::Sns(subscription) => &subscription.secrets,
         };
         if secrets.is_empty() || secrets.len() > SECRETS_MAX {
             return Err(BadAuth(format!(
@@ -155,13 +161,18 @@ impl Auth<Secret> {
         match self {
             Auth::StandardWebhooks { secrets } => standard::check(secrets),
             Auth::Hmac(scheme) => scheme.check(),
+            Auth::Sns(subscription) => subscription.check(),
             _ => Ok(()),
         }
     }
 
     /// True when a delivery accepted by this can be replayed or changed on the way.
     pub fn is_weak(&self) -> bool {
-        !matches!(self, Auth::StandardWebhooks { .. } | Auth::Hmac(_))
+        match self {
+            Auth::StandardWebhooks { .. } | Auth::Hmac(_) => false,
+            Auth::Sns(subscription) => subscription.raw,
+            Auth::Header { .. } | Auth::Bearer { .. } | Auth::Basic { .. } | Auth::None { .. } => true,
+        }
     }
 
     fn rule(&self) -> &'static str {
@@ -171,6 +182,7 @@ impl Auth<Secret> {
             Auth::Header { .. } => "header",
             Auth::Bearer { .. } => "bearer",
             Auth::Basic { .. } => "basic",
+            Auth::Sns(_) => "sns",
             Auth::None { .. } => "none",
         }
     }
@@ -231,6 +243,8 @@ pub fn verify(auth: &Auth<Secret>, headers: &Headers, body: &[u8], now: Time) ->
                 .ok_or(refused("another user or password"))
                 .map(weak)
         }
+        // Its certificate may have to be fetched: `sns::verify` judges, at the gate.
+        Auth::Sns(_) => Err(refused("deliveries of SNS are judged elsewhere")),
         Auth::None { .. } => Ok(weak(())),
     }
 }

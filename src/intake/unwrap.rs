@@ -3,6 +3,7 @@
 
 use serde_json::Value;
 
+use super::strict_json;
 use super::unreadable::Unreadable;
 use crate::limits::FINDINGS_PER_ALERT_MAX;
 
@@ -20,7 +21,7 @@ enum Opened {
 type Opener = fn(Value) -> Opened;
 
 /// Every wrapper known here. A new one is a function and a line.
-const WRAPPERS: [Opener; 2] = [list, findings];
+const WRAPPERS: [Opener; 3] = [list, findings, notification];
 
 /// The alerts inside these values. An empty batch is no alert, and not an error.
 ///
@@ -83,5 +84,20 @@ fn findings(mut value: Value) -> Opened {
     match value.get_mut("findings") {
         Some(Value::Array(items)) if !is_alert => Opened::Inside(std::mem::take(items)),
         _ => Opened::Other(value),
+    }
+}
+
+/// A notification of Amazon SNS: what was published is JSON inside a text. Anything else published that way stays in
+/// its envelope, for the connector to say what it is.
+fn notification(value: Value) -> Opened {
+    let of = |name: &str| value.get(name).and_then(Value::as_str);
+    let is_one = of("Type") == Some("Notification") && of("TopicArn").is_some();
+    let inside = of("Message")
+        .filter(|_| is_one)
+        .and_then(|message| strict_json::parse(message.as_bytes()).ok())
+        .filter(|inside| inside.is_object() || inside.is_array());
+    match inside {
+        Some(inside) => Opened::Inside(vec![inside]),
+        None => Opened::Other(value),
     }
 }

@@ -4,7 +4,7 @@
 use axum::Json;
 use axum::body::Body;
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
@@ -12,7 +12,7 @@ use super::body;
 use super::error::ApiError;
 use super::services::Shared;
 use crate::id::AlertId;
-use crate::intake::{Headers, Kept, Turned};
+use crate::intake::{Challenged, Headers, Kept, Turned};
 use crate::limits::ALERT_BODY_BYTES_MAX;
 
 /// What a sender is told.
@@ -45,6 +45,48 @@ pub(super) async fn receive(
     response
 }
 
+/// What a sender that asks before its first alert gets to hear.
+#[derive(Serialize)]
+struct Verification {
+    verification: String,
+}
+
+/// `GET /hooks/NAME`: only senders that ask a question first are answered, with what they asked and nothing else.
+pub(super) async fn challenge(
+    State(shared): State<Shared>,
+    Path(name): Path<String>,
+    headers: HeaderMap,
+) -> Response {
+    if !shared.gate.profiles().contains_key(&name) {
+        return unknown().into_response();
+    }
+    let pairs = headers
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_bytes()));
+    match shared.gate.challenge(&name, &Headers::of(pairs)) {
+        Challenged::Nothing => other_method(State(shared), Path(name)).await,
+        Challenged::NoQuestion => ApiError::bad(
+            "a GET here is for the sender's one-time question, and this holds none",
+            "alerts are sent by POST",
+        )
+        .into_response(),
+        Challenged::Echo(verification) => Json(Verification { verification }).into_response(),
+    }
+}
+
+/// Any other method, said with those the source has.
+pub(super) async fn other_method(State(shared): State<Shared>, Path(name): Path<String>) -> Response {
+    let asks = shared
+        .gate
+        .profiles()
+        .get(&name)
+        .is_some_and(|profile| profile.challenge.is_some());
+    let mut response = super::router::other_method().await.into_response();
+    let allowed = HeaderValue::from_static(if asks { "GET, POST" } else { "POST" });
+    response.headers_mut().insert(header::ALLOW, allowed);
+    response
+}
+
 async fn take(shared: &Shared, name: &str, headers: &HeaderMap, body: Body) -> Result<Kept, ApiError> {
     if !shared.gate.profiles().contains_key(name) {
         return Err(unknown());
@@ -68,6 +110,18 @@ async fn take(shared: &Shared, name: &str, headers: &HeaderMap, body: Body) -> R
                 "unauthorized",
                 "the delivery did not prove where it comes from",
                 "check the secret and the clock on both sides; cordon's log says what was wrong",
+            )
+        }
+        Turned::Unproven(why) => {
+            tracing::warn!(
+                source = name,
+                "a delivery could not be judged, its sender is told to repeat it: {why}"
+            );
+            ApiError::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "not-judged",
+                "whether the delivery is genuine cannot be told now",
+                "send it again in a few seconds",
             )
         }
         Turned::TooLarge => ApiError::new(

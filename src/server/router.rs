@@ -38,7 +38,12 @@ pub(super) fn router_within(services: Arc<Services>, allowed: Duration) -> Route
         .method_not_allowed_fallback(other_method)
         .layer(middleware::from_fn_with_state(shared.clone(), auth::guard));
     Router::new()
-        .route("/hooks/{name}", post(hooks::receive))
+        .route(
+            "/hooks/{name}",
+            post(hooks::receive)
+                .get(hooks::challenge)
+                .fallback(hooks::other_method),
+        )
         .route("/healthz", get(probes::healthz))
         .route("/readyz", get(probes::readyz))
         .route("/metrics", get(probes::metrics))
@@ -56,7 +61,7 @@ async fn unknown_path() -> ApiError {
     )
 }
 
-async fn other_method() -> ApiError {
+pub(super) async fn other_method() -> ApiError {
     ApiError::new(
         StatusCode::METHOD_NOT_ALLOWED,
         "method-not-allowed",

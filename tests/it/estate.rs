@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use cordon::app::{Node, Parts};
 use cordon::clock::SystemClock;
-use cordon::connector::{self, DeliveryId, Instance, Instances, Overrides};
+use cordon::connector::{self, Instance, Instances, Overrides};
 use cordon::finding::EntityType;
 use cordon::guardrail::{Policy, Protected};
 use cordon::id::{AlertId, Partition, RunId};
@@ -141,12 +141,8 @@ fn by_header() -> Auth {
 
 fn profile(name: &str, auth: Auth, normaliser: Normaliser) -> Profile {
     Profile {
-        name: name.into(),
-        connector: name.into(),
-        auth,
-        delivery: DeliveryId::BodyDigest,
-        normaliser,
         finding_window_ms: 3_600_000,
+        ..Profile::new(name, name, auth, normaliser)
     }
 }
 

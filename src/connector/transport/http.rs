@@ -229,6 +229,7 @@ impl Attempt<'_> {
         match status {
             429 => return Err(self.too_many(&incoming)),
             401 => return Err(self.no_credentials()),
+            403 if is_throttled(&incoming) => return Err(self.too_many(&incoming)),
             403 => return Err(self.no_permission()),
             _ if not_applied => {
                 let fault = self.fault(
@@ -282,7 +283,9 @@ impl Attempt<'_> {
         let header = |name: &str| incoming.headers.get(name).map(String::as_str);
         let headers = RetryHeaders {
             retry_after: header("retry-after"),
-            epoch_s: header("x-ratelimit-retryafter").or_else(|| header("x-rate-limit-reset")),
+            epoch_s: header("x-ratelimit-retryafter")
+                .or_else(|| header("x-rate-limit-reset"))
+                .or_else(|| header("x-ratelimit-reset")),
             body_ms: incoming.body.as_deref().ok().and_then(retry_after_ms),
         };
         let instance = &self.bound.instance.name;
@@ -296,6 +299,13 @@ impl Attempt<'_> {
             "the vendor sends us to another address; set `base_url` to the right one",
         )
     }
+}
+
+/// GitHub says "too many" by 403 too, with nothing left of the hour's requests or with the seconds to wait (REST API,
+/// "Rate limits", read November 2026).
+fn is_throttled(incoming: &Incoming) -> bool {
+    let header = |name: &str| incoming.headers.get(name).map(String::as_str);
+    header("x-ratelimit-remaining") == Some("0") || header("retry-after").is_some()
 }
 
 /// How long Matrix asks to be left alone, ms: `retry_after_ms` of its error `M_LIMIT_EXCEEDED` (client-server API

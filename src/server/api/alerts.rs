@@ -106,7 +106,7 @@ pub(super) async fn reprocess(
         Ok(false) => return Err(unknown(alert_id)),
         Err(NotProcessed::Store(error)) => return Err(error.into()),
         Err(NotProcessed::Start(error)) => return Err(error.into()),
-        Err(NotProcessed::Interrupted(why)) => {
+        Err(NotProcessed::Interrupted(why) | NotProcessed::Later { why, .. }) => {
             let help = "the alert is pending and will be looked at again by itself";
             return Err(ApiError::conflict("still-pending", why, help));
         }

@@ -1,6 +1,8 @@
 //! Looking without doing: what a source would make of a body, and which triggers that would meet. Nothing is
 //! kept and no run begins.
 
+use std::collections::BTreeMap;
+
 use axum::Json;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
@@ -19,6 +21,9 @@ use crate::trigger::Miss;
 pub(super) struct Body {
     source: String,
     body: String,
+    /// Headers of the delivery, where its sender says there what the body is.
+    #[serde(default)]
+    headers: BTreeMap<String, String>,
 }
 
 /// Its findings.
@@ -94,7 +99,12 @@ async fn findings(shared: &Shared, asked: &Body) -> Result<Vec<Finding>, ApiErro
         )
     })?;
     let evaluators = &shared.handle.context().evaluators;
-    read(evaluators, profile, &[], asked.body.as_bytes(), shared.now())
+    let headers: Vec<(String, String)> = asked
+        .headers
+        .iter()
+        .map(|(name, value)| (name.to_ascii_lowercase(), value.clone()))
+        .collect();
+    read(evaluators, profile, &headers, asked.body.as_bytes(), shared.now())
         .await
         .map_err(|error| match error {
             NotRead::Unreadable(why) => ApiError::bad(
@@ -102,5 +112,6 @@ async fn findings(shared: &Shared, asked: &Body) -> Result<Vec<Finding>, ApiErro
                 "a delivery of it would be kept as unreadable",
             ),
             NotRead::Interrupted(why) => ApiError::defect(why),
+            NotRead::Later { why, .. } => ApiError::defect(why),
         })
 }

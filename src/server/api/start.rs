@@ -13,7 +13,7 @@ use super::routes::id;
 use crate::action::ActionName;
 use crate::finding::{Entity, EntityType, Finding, Role, SeverityId};
 use crate::id::{AlertId, RunId};
-use crate::intake::{Auth, NotRead, read};
+use crate::intake::NotRead;
 use crate::journal::Cause;
 use crate::run::Start;
 use crate::server::auth::Who;
@@ -114,23 +114,17 @@ async fn of_alert(shared: &Shared, text: &str, index: Option<usize>) -> Result<(
             "configure it again, or give the `finding` itself",
         )
     })?;
-    let evaluators = &shared.handle.context().evaluators;
-    let findings = read(
-        evaluators,
-        profile,
-        &alert.headers,
-        &alert.body,
-        alert.row.received_at,
-    )
-    .await;
-    let findings = findings.map_err(|error| match error {
+    let reading = shared.pipeline.read(profile, &alert).await;
+    let reading = reading.map_err(|error| match error {
         NotRead::Unreadable(why) => ApiError::conflict(
             "unreadable",
             why.to_string(),
             "mend the source's mapping, or give the `finding` itself",
         ),
         NotRead::Interrupted(why) => ApiError::conflict("interrupted", why, "try again"),
+        NotRead::Later { why, .. } => ApiError::conflict("interrupted", why, "try again in a minute"),
     })?;
+    let findings = reading.findings;
     let count = findings.len();
     let index = match (index, count) {
         (Some(index), _) => index,
@@ -149,8 +143,7 @@ async fn of_alert(shared: &Shared, text: &str, index: Option<usize>) -> Result<(
             "`index` counts from 0",
         )
     })?;
-    let weak = !matches!(profile.auth, Auth::StandardWebhooks { .. } | Auth::Hmac(_));
-    Ok((finding, weak))
+    Ok((finding, profile.auth.is_weak()))
 }
 
 fn new_run() -> Result<RunId, ApiError> {

@@ -16,7 +16,7 @@ use tokio::task::JoinSet;
 use super::estate::Estate;
 use super::flaky::Flaky;
 use crate::clock::{Clock, SetClock, Time};
-use crate::connector::{Catalog, DeliveryId};
+use crate::connector::Catalog;
 use crate::guardrail::Policy;
 use crate::id::AlertId;
 use crate::intake::{Auth, Content, Gate, Normaliser, Pipeline, Profile, Profiles};
@@ -266,14 +266,15 @@ pub fn finding(uid: &str, severity: &str) -> Value {
 
 fn profiles() -> Profiles {
     let siem = Profile {
-        name: "siem".into(),
-        connector: "generic".into(),
-        auth: Auth::Bearer {
-            secrets: vec![Secret::new(SECRET)],
-        },
-        delivery: DeliveryId::BodyDigest,
-        normaliser: Normaliser::Builtin,
         finding_window_ms: 3_600_000,
+        ..Profile::new(
+            "siem",
+            "generic",
+            Auth::Bearer {
+                secrets: vec![Secret::new(SECRET)],
+            },
+            Normaliser::Builtin,
+        )
     };
     BTreeMap::from([("siem".to_owned(), siem)])
 }

@@ -311,3 +311,59 @@ fn a_reference_names_a_place() {
         assert_eq!(SecretRef::parse(literal, dir), None, "{literal}");
     }
 }
+
+#[test]
+fn a_source_is_told_its_settings_and_whom_it_may_ask() {
+    let text = r#"
+[[source]]
+name = "github"
+use = "github"
+auth = { kind = "hmac", header = "x-hub-signature-256", prefix = "sha256=", secrets = ["env:EDR_KEY"] }
+lookup = "github-org"
+
+[[source]]
+name = "monitoring"
+use = "alertmanager"
+auth = { kind = "bearer", secrets = ["env:EDR_KEY"] }
+settings = { labels = { svc = "service_account" } }
+
+[[source]]
+name = "unset"
+use = "alertmanager"
+auth = { kind = "bearer", secrets = ["env:EDR_KEY"] }
+
+[[source]]
+name = "topic"
+use = "aws-guardduty"
+auth = { kind = "sns", topics = ["arn:aws:sns:eu-west-1:123456789012:alerts"], user = "sns", secrets = ["env:EDR_KEY"] }
+
+[connectors.github-org]
+use = "github"
+credentials = { token = "env:EDR_KEY" }
+"#;
+    let config = Config::parse("cordon.toml", text, Path::new("/etc/cordon")).unwrap();
+    let profiles = config.resolve(&catalog(), &machine()).unwrap().profiles;
+    let github = profiles["github"].lookup.as_ref().unwrap();
+    assert_eq!(
+        (github.instance.as_str(), github.secrets.as_slice()),
+        ("github-org", &["secret".to_owned()][..])
+    );
+    assert_eq!(
+        profiles["monitoring"].settings["labels"]["svc"],
+        "service_account"
+    );
+    assert!(
+        profiles["unset"].settings["labels"].is_null(),
+        "a setting that is not set is there"
+    );
+    let Auth::Sns(subscription) = &profiles["topic"].auth else {
+        panic!("{:?}", profiles["topic"].auth)
+    };
+    assert_eq!(subscription.secrets[0].expose(), "k-1");
+    assert!(!profiles["topic"].auth.is_weak());
+    // For reading offline no secret is needed.
+    let bare = Has(BTreeMap::new());
+    assert!(config.resolve(&catalog(), &bare).is_err());
+    let reader = config.reader("monitoring", &catalog()).unwrap().unwrap();
+    assert_eq!(reader.settings["labels"]["svc"], "service_account");
+}

@@ -213,7 +213,7 @@ fn is_valid(kind: EntityType, name: &str) -> bool {
 
 /// True for what senders write when they have no value. Compared without case and outer white space.
 pub fn is_placeholder(text: &str) -> bool {
-    const WORDS: [&str; 25] = [
+    const WORDS: [&str; 23] = [
         "",
         "-",
         "--",
@@ -237,12 +237,12 @@ pub fn is_placeholder(text: &str) -> bool {
         "::",
         "0001-01-01",
         "1970-01-01",
-        "generatedfindingaccesskeyid",
-        "generatedfindingusername",
     ];
     let text = text.trim();
     let lower = text.to_ascii_lowercase();
     WORDS.contains(&lower.as_str())
+        // What GuardDuty writes into sample findings.
+        || lower.starts_with("generatedfinding")
         || (text.starts_with('{') && text.ends_with('}'))
         || (text.starts_with('<') && text.ends_with('>'))
         || (text.starts_with("${") || text.starts_with("{{") || text.starts_with("$result."))

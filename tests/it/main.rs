@@ -16,4 +16,5 @@ mod holds;
 mod hostile;
 mod house;
 mod mutations;
+mod senders;
 mod spine;

@@ -199,3 +199,35 @@ async fn every_answer_has_an_id_that_the_caller_cannot_choose() {
     assert!(ids.iter().all(|id| id.len() == 16), "{ids:?}");
     assert_ne!(ids[0], ids[1]);
 }
+
+#[tokio::test]
+async fn only_a_sender_that_asks_a_question_is_answered_and_with_nothing_else() {
+    let house = House::open().await;
+    let ask = |name: &str, value: &str| {
+        house
+            .request(Method::GET, &format!("/hooks/{name}"))
+            .header("x-okta-verification-challenge", value)
+    };
+    let answered = answer(ask("okta", "qwerty-0123")).await;
+    assert_eq!(
+        (answered.status, answered.body),
+        (200, json!({ "verification": "qwerty-0123" }))
+    );
+    let hostile = answer(ask("okta", "<script>alert(1)</script>")).await;
+    assert_eq!(hostile.header("content-type"), "application/json");
+    for long in ["", &"x".repeat(crate::limits::CHALLENGE_CHARS_MAX + 1)] {
+        assert_eq!(answer(ask("okta", long)).await.status, 400);
+    }
+    assert_eq!(
+        answer(house.request(Method::GET, "/hooks/okta")).await.status,
+        400
+    );
+    assert_eq!(
+        answer(ask("siem", "qwerty")).await.status,
+        405,
+        "this sender asks nothing"
+    );
+    assert_eq!(answer(ask("nobody", "qwerty")).await.status, 404);
+    let other = answer(house.request(Method::PUT, "/hooks/okta")).await;
+    assert_eq!((other.status, other.header("allow")), (405, "GET, POST"));
+}

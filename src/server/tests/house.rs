@@ -276,7 +276,12 @@ fn profiles() -> Profiles {
             Normaliser::Builtin,
         )
     };
-    BTreeMap::from([("siem".to_owned(), siem)])
+    let okta = Profile {
+        name: "okta".into(),
+        challenge: Some(crate::connector::Challenge::Okta),
+        ..siem.clone()
+    };
+    BTreeMap::from([("siem".to_owned(), siem), ("okta".to_owned(), okta)])
 }
 
 fn content(catalog: &Catalog) -> Content {

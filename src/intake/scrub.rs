@@ -38,7 +38,11 @@ impl Secrets {
                     }
                 }
             }
-            Value::Array(items) => items.iter().for_each(|item| self.find(item, names)),
+            Value::Array(items) => {
+                for item in items {
+                    self.find(item, names);
+                }
+            }
             _ => {}
         }
     }
@@ -46,7 +50,7 @@ impl Secrets {
     /// A message without them.
     pub(super) fn out_of(&self, message: &str) -> String {
         let all = self.kept.iter().chain(&self.found);
-        all.fold(message.to_owned(), |text, secret| without(text, secret))
+        all.fold(message.to_owned(), without)
     }
 
     /// Drafts without them. What is the name of an access key in a draft is public, unless it was sealed.

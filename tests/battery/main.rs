@@ -13,7 +13,7 @@
 
 mod counterparty;
 mod double;
-mod house;
+mod engine;
 mod row;
 mod scenarios;
 mod vendors;

@@ -1,13 +1,13 @@
-//! The engine over a store in memory and one counterparty: everything that `cordon act` and `cordon undo` go
-//! through, but for the server.
+//! The engine over a store in memory: everything that `cordon act` and `cordon undo` go through, but for the
+//! server. The tests against real servers use it too.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use cordon::action::{Outcome, Verification};
+use cordon::action::Outcome;
 use cordon::clock::SystemClock;
-use cordon::connector::{Catalog, Instances, Invoker};
+use cordon::connector::{Catalog, Instance, Instances, Invoker};
 use cordon::guardrail::Policy;
 use cordon::id::RunId;
 use cordon::journal::{EffectState, End, RunState, ScriptEnd};
@@ -17,14 +17,11 @@ use cordon::store::memory::MemoryStore;
 use serde_json::Value;
 use tokio::sync::{mpsc, watch};
 
-use crate::counterparty::Counterparty;
-
 /// How often a run is looked at, and how many times before it is given up.
 const LOOK: Duration = Duration::from_millis(20);
 const LOOKS_MAX: usize = 3_000;
 
-pub struct House {
-    pub other: Box<dyn Counterparty>,
+pub struct Engine {
     handle: Handle,
     stop: Arc<AtomicBool>,
     worker: tokio::task::JoinHandle<()>,
@@ -40,12 +37,12 @@ pub struct Ended {
     pub end: End,
 }
 
-impl House {
-    pub fn open(catalog: &Catalog, other: Box<dyn Counterparty>) -> House {
+impl Engine {
+    pub fn open(catalog: &Catalog, all: Vec<Instance>) -> Engine {
         let evaluators = Arc::new(Evaluators::start(1).unwrap());
         let clock = Arc::new(SystemClock);
         let instances = Arc::new(Instances {
-            all: vec![other.instance()],
+            all,
             ..Instances::default()
         });
         let invoker = Invoker::new(evaluators.clone(), clock.clone()).unwrap();
@@ -68,8 +65,7 @@ impl House {
         let handle = Handle::new(context.clone(), kicks, builtins);
         let stop = Arc::new(AtomicBool::new(false));
         let worker = tokio::spawn(work(context, handle.clone(), kicked, stop.clone()));
-        House {
-            other,
+        Engine {
             handle,
             stop,
             worker,
@@ -125,10 +121,6 @@ impl Ended {
         &ended.unwrap_or_else(|| panic!("{self:#?}")).1
     }
 
-    pub fn verification(&self) -> Option<Verification> {
-        self.effect().verification.map(|(_, word)| word)
-    }
-
     /// Why it did not happen.
     pub fn code(&self) -> String {
         let of_effect = self.state.effects.values().find_map(EffectState::fault);
@@ -140,14 +132,6 @@ impl Ended {
             .or(of_script)
             .unwrap_or_else(|| panic!("nothing failed: {self:#?}"))
             .code
-    }
-
-    /// How long it took, ms.
-    pub fn took_ms(&self) -> u64 {
-        self.state
-            .settled
-            .as_ref()
-            .map_or(0, |(at, ..)| at.since_ms(self.state.started_at))
     }
 
     #[track_caller]

@@ -16,6 +16,7 @@ pub mod diagnostic;
 pub mod digest;
 pub mod id;
 pub mod limits;
+pub mod page;
 pub mod secret;
 
 // floor 1: nouns
@@ -52,6 +53,7 @@ pub mod telemetry;
 // floor 9: surfaces
 pub mod range;
 pub mod server;
+pub mod simulate;
 
 // floor 10: roof
 pub mod app;

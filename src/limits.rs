@@ -120,6 +120,8 @@ pub const BACKOFF_FIRST_MS: u64 = 500;
 pub const BACKOFF_MS_MAX: u64 = 60_000;
 /// Pause between looks at a target that another run holds locked, ms.
 pub const LOCK_RETRY_MS: u64 = 50;
+/// A wait that is not longer keeps its run in memory, ms: storing and claiming it again would cost more.
+pub const RUN_STAYS_MS: u64 = 1_500;
 /// How long a worker's claim on a run lasts without renewal, ms.
 pub const CLAIM_MS: u64 = 15_000;
 /// Runs one worker works on at once.
@@ -132,3 +134,5 @@ pub const HALT_REFRESH_MS: u64 = 250;
 pub const RUN_DEADLINE_MS: u64 = 24 * 3_600_000;
 /// Longest lease, ms.
 pub const LEASE_MS_MAX: u64 = 90 * 24 * 3_600_000;
+/// Moments the clock of a simulated case may jump to: a week of readings a minute apart, and room to spare.
+pub const SIMULATED_JUMPS_MAX: usize = 20_000;

@@ -7,7 +7,7 @@ use clap::{Parser, Subcommand};
 use super::failure::{Done, Exit, Failure};
 use super::{
     act, alerts, check, connectors, contained, demo, explain, halt, init, matching, normalise, output, range,
-    run, runs, send, serve, show, token, undo,
+    run, runs, send, serve, show, testing, token, undo,
 };
 
 const EXIT_CODES: &str = "Exit codes:
@@ -41,6 +41,8 @@ enum Command {
     Range(range::RangeArgs),
     /// Checks configuration, connectors, triggers and playbooks
     Check(check::Check),
+    /// Runs the cases beside playbooks and connectors, offline
+    Test(testing::Test),
     /// Prints the findings in a file, offline
     Normalise(normalise::Normalise),
     /// Says which triggers a file meets and why not, offline
@@ -100,6 +102,7 @@ async fn dispatch(command: Command) -> Done {
         Command::Demo(args) => demo::run(args).await,
         Command::Range(args) => range::run(args).await,
         Command::Check(args) => check::run(&args),
+        Command::Test(args) => testing::run(&args),
         Command::Normalise(args) => normalise::run(args).await,
         Command::Match(args) => matching::run(args).await,
         Command::Send(args) => send::run(args).await,
@@ -151,6 +154,7 @@ mod tests {
     fn reading_commands_take_json() {
         let reading = [
             "check",
+            "test",
             "normalise",
             "match",
             "alerts",

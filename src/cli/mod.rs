@@ -25,6 +25,7 @@ mod runs;
 mod send;
 mod serve;
 mod show;
+mod testing;
 mod token;
 mod undo;
 mod waiting;

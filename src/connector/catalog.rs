@@ -35,6 +35,8 @@ const FOLDERS_MAX: usize = 3;
 pub struct Connector {
     /// What it says of itself.
     pub manifest: Manifest,
+    /// Its folder, as its author knows it.
+    pub origin: String,
     /// Its files, by path inside its folder.
     pub files: BTreeMap<String, String>,
     /// `actions.rhai`, where it has actions.
@@ -107,6 +109,7 @@ impl Connector {
         Ok(Connector {
             digest: Digest::of_parts(&parts),
             manifest,
+            origin: origin.to_owned(),
             files: files.clone(),
             actions,
             source,

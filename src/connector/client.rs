@@ -12,6 +12,7 @@ use url::Url;
 
 use super::egress::{Refused, Resolver};
 use super::tls::Ca;
+use super::wire::{Wire, exchange};
 use crate::action::Request;
 use crate::digest::Digest;
 use crate::limits::{VENDOR_BODY_BYTES_MAX, VENDOR_CONNECT_MS};
@@ -99,6 +100,8 @@ pub struct Client {
     named_changes: reqwest::Client,
     /// Those that trust further certificates: as many as instances with a `ca`, times the four above.
     trusting: Arc<Mutex<Trusting>>,
+    /// Answers in place of the network, in cases of connectors.
+    wire: Option<Arc<dyn Wire>>,
 }
 
 /// Clients by their certificates, whether their requests change something, and whether an operator named the host.
@@ -120,7 +123,16 @@ impl Client {
             named_reads: build(false, true, None)?,
             named_changes: build(true, true, None)?,
             trusting: Arc::default(),
+            wire: None,
         })
+    }
+
+    /// The same, with a wire in place of the network.
+    pub(super) fn over(&self, wire: Arc<dyn Wire>) -> Client {
+        Client {
+            wire: Some(wire),
+            ..self.clone()
+        }
     }
 
     fn of(&self, outgoing: &Outgoing) -> Result<reqwest::Client, reqwest::Error> {
@@ -150,6 +162,9 @@ impl Client {
         outgoing: Outgoing,
         log: &mut Vec<Request>,
     ) -> Result<Incoming, Unanswered> {
+        if let Some(wire) = &self.wire {
+            return exchange(&**wire, outgoing);
+        }
         let mut line = Request {
             method: outgoing.method.to_string(),
             url: shown(&outgoing.url),

@@ -15,6 +15,7 @@ use super::settings::SETTINGS_INPUT;
 use super::settle::{Ended, Stop, failed, settle};
 use super::throttle::Throttle;
 use super::transport::{Attempt, handle_of};
+use super::wire::Wire;
 use super::words::vocabulary;
 use crate::action::{Fault, Outcome, Reading, Request, Retry, Target};
 use crate::clock::Clock;
@@ -72,6 +73,19 @@ impl Invoker {
         Invoker {
             sealed: Some(sealed),
             ..self
+        }
+    }
+
+    /// The same with a wire in place of the network, by another clock, and knowing no token and no pause.
+    pub fn over(&self, wire: Arc<dyn Wire>, clock: Arc<dyn Clock>) -> Invoker {
+        Invoker {
+            evaluators: self.evaluators.clone(),
+            clock,
+            client: self.client.over(wire),
+            dialer: Dialer::default(),
+            tokens: Tokens::default(),
+            throttle: Throttle::default(),
+            sealed: self.sealed.clone(),
         }
     }
 

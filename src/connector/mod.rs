@@ -24,6 +24,7 @@ mod settle;
 mod throttle;
 mod tls;
 mod transport;
+mod wire;
 mod words;
 mod xml;
 
@@ -41,6 +42,7 @@ pub use manifest::{DeliveryId, HttpSpec, Limits, Manifest, SourceSpec, Transport
 pub use sender::{Challenge, LookUpSpec, SettingKind, source_vocabulary};
 pub use settings::{SettingSpec, Settings, setting_value};
 pub use tls::Ca;
+pub use wire::{Came, Sent, Wire};
 pub use words::vocabulary;
 
 #[cfg(test)]

@@ -118,6 +118,12 @@ impl Pipeline {
         self
     }
 
+    /// The same with somebody who answers look-ups of sources.
+    pub fn looking_up(mut self, look_ups: Arc<dyn LookUps>) -> Pipeline {
+        self.look_ups = look_ups;
+        self
+    }
+
     fn store(&self) -> &Arc<dyn Store> {
         &self.handle.context().store
     }

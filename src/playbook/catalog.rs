@@ -28,6 +28,8 @@ pub struct Playbook {
     pub triggers: Vec<Trigger>,
     /// What a run of it is made of, to be stored when one starts.
     pub bundle: Bundle,
+    /// The files of its folder `tests`, by path from its own folder: cases for `cordon test`.
+    pub tests: BTreeMap<String, String>,
 }
 
 /// Every playbook, by id.
@@ -123,6 +125,7 @@ pub(super) fn read(dirs: &[PathBuf], connectors: &connector::Catalog) -> (Catalo
                 script,
                 triggers: checked.triggers,
                 bundle,
+                tests: folder.tests,
             };
             playbooks.insert(id, Arc::new(playbook));
         }

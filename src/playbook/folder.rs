@@ -16,6 +16,7 @@ static EMBEDDED: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/playbooks");
 pub(super) const MANIFEST: &str = "playbook.toml";
 pub(super) const TRIGGER: &str = "trigger.yml";
 pub(super) const SCRIPT: &str = "playbook.rhai";
+const TESTS: &str = "tests";
 const FILES: [&str; 3] = [MANIFEST, TRIGGER, SCRIPT];
 /// The folder beside the areas whose scripts every playbook may call.
 const LIBRARY: &str = "lib";
@@ -30,8 +31,10 @@ const FOLDERS_MAX: usize = 6;
 pub(super) struct Folder {
     /// The folder as its author knows it.
     pub(super) path: String,
-    /// Its text files, by name; tests and read-me files do nothing in a run and are not read.
+    /// Its text files, by name.
     pub(super) files: BTreeMap<String, String>,
+    /// The text files of its folder `tests`, by path from this one. They do nothing in a run.
+    pub(super) tests: BTreeMap<String, String>,
     /// What is wrong with the folder itself.
     pub(super) found: Vec<Diagnostic>,
 }
@@ -41,6 +44,7 @@ impl Folder {
         Folder {
             path,
             files: BTreeMap::new(),
+            tests: BTreeMap::new(),
             found: Vec::new(),
         }
     }
@@ -128,6 +132,14 @@ fn walk_embedded(dir: &Dir<'_>, tree: &mut Tree) {
             folder.files.insert(name, text.to_owned());
         }
     }
+    let tests = dir
+        .dirs()
+        .find(|inner| name_of(inner.path()).as_deref() == Some(TESTS));
+    for file in tests.into_iter().flat_map(Dir::files) {
+        if let (Some(name), Some(text)) = (name_of(file.path()), file.contents_utf8()) {
+            folder.tests.insert(format!("{TESTS}/{name}"), text.to_owned());
+        }
+    }
     tree.folders.push(folder);
 }
 
@@ -182,6 +194,9 @@ fn walk(dir: &Path, folders_left: usize, tree: &mut Tree) {
                 Err(error) => folder.found.push(unreadable(folder.file(&name), &error)),
             }
         }
+        if inner.iter().any(|name| name == TESTS) {
+            tests(dir, &mut folder);
+        }
         tree.folders.push(folder);
         return;
     }
@@ -202,6 +217,26 @@ fn walk(dir: &Path, folders_left: usize, tree: &mut Tree) {
             read_library(&dir.join(name), tree);
         } else {
             walk(&dir.join(name), folders_left, tree);
+        }
+    }
+}
+
+/// The files of a playbook's cases; one that is no text is none of a case's.
+fn tests(dir: &Path, folder: &mut Folder) {
+    let dir = dir.join(TESTS);
+    let names = match entries(&dir) {
+        Ok((names, _)) => names,
+        Err(error) => return folder.found.push(unreadable(dir.display().to_string(), &error)),
+    };
+    for name in names {
+        match read(&dir.join(&name)) {
+            Ok(text) => {
+                folder.tests.insert(format!("{TESTS}/{name}"), text);
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::InvalidData => {}
+            Err(error) => folder
+                .found
+                .push(unreadable(dir.join(&name).display().to_string(), &error)),
         }
     }
 }

@@ -40,6 +40,8 @@ pub struct Context {
     pub worker: String,
     /// How long a claim lasts without renewal, ms.
     pub claim_ms: u64,
+    /// A wait that is not longer keeps its run in memory, ms; longer ones are slept in the store.
+    pub stay_ms: u64,
     bundles: Mutex<HashMap<Digest, Arc<Loaded>>>,
 }
 
@@ -69,6 +71,7 @@ impl Context {
             key,
             worker,
             claim_ms: crate::limits::CLAIM_MS,
+            stay_ms: crate::limits::RUN_STAYS_MS,
             bundles: Mutex::new(HashMap::new()),
         }
     }
@@ -77,6 +80,14 @@ impl Context {
     pub fn idempotency_key(&self, effect: EffectId) -> String {
         let mac = Digest::keyed(&self.key, effect.to_string().as_bytes());
         mac.to_string().chars().take(32).collect()
+    }
+
+    /// Knows an open bundle beforehand, for whoever has opened it already.
+    pub fn open(&self, digest: Digest, loaded: Arc<Loaded>) {
+        self.bundles
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(digest, loaded);
     }
 
     /// The bundle of a digest, opened. The error says what a person has to do.

@@ -23,8 +23,6 @@ use crate::store::{Claim, Error, RunStatus, RunUpdate};
 
 /// What was kept back is stored when a task takes longer than this, ms.
 const BEHIND_MS: u64 = 100;
-/// A wait shorter than this keeps the run in memory, ms.
-const STAY_MS: u64 = 1_500;
 /// Evaluations cut off by their deadline before the playbook is given up.
 const EVALUATIONS_CUT_MAX: u32 = 5;
 /// Code of the alarm of a run whose replay differs from its record.
@@ -172,8 +170,9 @@ impl Driver {
                     if !self.tasks.is_empty() {
                         self.finish_one(until.map(|until| until.since_ms(now))).await?;
                     } else {
-                        let pause_ms = until.map_or(STAY_MS + 1, |until| until.since_ms(now));
-                        if pause_ms > STAY_MS {
+                        let stay_ms = self.context.stay_ms;
+                        let pause_ms = until.map_or(stay_ms + 1, |until| until.since_ms(now));
+                        if pause_ms > stay_ms {
                             return self.let_go(until.unwrap_or(now), why).await;
                         }
                         self.record.flush().await?;

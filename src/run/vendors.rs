@@ -1,4 +1,5 @@
-//! What a run needs of the systems it acts on. Connectors give it for real; simulation gives it from a script.
+//! What a run needs of the systems it acts on. Connectors give it for real (`connected`); `cordon test` gives it from
+//! a case (`simulate::world`).
 
 use async_trait::async_trait;
 use serde_json::{Map, Value};

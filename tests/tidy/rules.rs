@@ -14,7 +14,7 @@ const EMPTY_NAMES: [&str; 10] = [
 ];
 
 /// Letters that diagnostic codes begin with, before three digits.
-const CODE_LETTERS: [char; 4] = ['P', 'T', 'C', 'K'];
+const CODE_LETTERS: [char; 5] = ['P', 'T', 'C', 'K', 'S'];
 
 /// Imports that point up or sideways, in test code too.
 pub fn direction(house: &House, file: &File) -> Vec<String> {

@@ -4,7 +4,9 @@ mod crowdstrike;
 mod directory;
 mod given;
 mod mail_server;
+mod okta;
 mod signed;
+mod slack;
 mod transport;
 mod vendor;
 

@@ -224,6 +224,17 @@ pub(super) fn own(manifest: &str, script: &str, instance: Instance) -> Bound {
         .remove(0)
 }
 
+/// An action of the one instance there is, which is of this connector.
+pub(super) fn bound_to(connector: &str, action: &str, base: &Url, entity: Option<&Entity>) -> Bound {
+    let instances = Instances {
+        all: vec![instance(connector, base)],
+        ..Instances::default()
+    };
+    bind(catalog(), &instances, &action.parse().unwrap(), entity, None)
+        .unwrap()
+        .remove(0)
+}
+
 pub(super) fn invoker() -> Invoker {
     let evaluators = Arc::new(Evaluators::start(1).unwrap());
     Invoker::new(evaluators, Arc::new(SetClock::at(NOW))).unwrap()

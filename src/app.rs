@@ -14,7 +14,7 @@ use crate::digest::Digest;
 use crate::guardrail::Policy;
 use crate::intake::{self, Certificates, Content, Gate, Pipeline, Profiles};
 use crate::limits::HALT_REFRESH_MS;
-use crate::notify::{self, LogChannel};
+use crate::notify;
 use crate::run::{self, Builtins, Connected, HaltSwitch, Handle};
 use crate::script::Evaluators;
 use crate::secret::SealingKey;
@@ -47,6 +47,8 @@ pub struct Parts {
     pub profiles: Arc<Profiles>,
     /// Triggers and bundles.
     pub content: Arc<Content>,
+    /// Who is told.
+    pub notify: Arc<notify::Plan>,
 }
 
 /// A working node.
@@ -61,6 +63,8 @@ pub struct Node {
     pub content: Arc<Content>,
     /// The switch, to be set at once by whoever writes it to the store.
     pub halt: watch::Sender<HaltSwitch>,
+    /// Who is told, and how they are reached.
+    pub notify: notify::Reach,
     stop: Arc<AtomicBool>,
     tasks: JoinSet<()>,
 }
@@ -77,6 +81,7 @@ impl Node {
             policy,
             profiles,
             content,
+            notify: plan,
         } = parts;
         let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let evaluators = Arc::new(Evaluators::start(threads).context("failed to start evaluation threads")?);
@@ -94,15 +99,27 @@ impl Node {
             sealed,
         ));
         let (halt, switch) = watch::channel(look_at_switch(&*store).await);
+        let vendors: Arc<dyn run::Vendors> = Arc::new(Connected::new(invoker, instances));
+        let sender = notify::Sender::new(vendors.clone(), &connectors, clock.clone())
+            .context("failed to set up notifications")?;
+        let worker = worker_name()?;
+        let follower = notify::Follower::new(notify::Parts {
+            store: store.clone(),
+            clock: clock.clone(),
+            plan: plan.clone(),
+            sender: sender.clone(),
+            key: Digest::keyed(&key, b"cordon notification keys").0,
+            holder: worker.clone(),
+        });
         let context = Arc::new(run::Context::new(
             store.clone(),
-            Arc::new(Connected::new(invoker, instances)),
+            vendors,
             evaluators,
             clock.clone(),
             policy,
             switch,
             Digest::keyed(&key, b"cordon idempotency keys").0,
-            worker_name()?,
+            worker,
         ));
         let (kick, kicked) = mpsc::channel(ANNOUNCED_MAX);
         let builtins = Builtins {
@@ -121,14 +138,15 @@ impl Node {
         let mut tasks = JoinSet::new();
         tasks.spawn(run::work(context, handle.clone(), kicked, stop.clone()));
         tasks.spawn(pipeline.clone().work(kept, stop.clone()));
-        tasks.spawn(watch_switch(store.clone(), halt.clone(), stop.clone()));
-        tasks.spawn(notify::follow(store, Arc::new(LogChannel), stop.clone()));
+        tasks.spawn(watch_switch(store, halt.clone(), stop.clone()));
+        tasks.spawn(follower.follow(stop.clone()));
         Ok(Node {
             handle,
             gate,
             pipeline,
             content,
             halt,
+            notify: notify::Reach { plan, sender },
             stop,
             tasks,
         })

@@ -2,6 +2,7 @@
 //! touched. Read in two steps: the file alone ([`Config::load`]), then held against the connectors there are and
 //! the secrets it names ([`Config::resolve`]). Never holds a secret before the second step, and ignores nothing.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -9,17 +10,22 @@ use toml::de::DeTable;
 
 use crate::diagnostic::Diagnostic;
 use crate::guardrail::Policy;
+use crate::notify::Rota;
 
 mod identity;
 mod instance;
 mod mask;
+mod notify;
 mod page;
 mod read;
 mod resolve;
 mod resolve_instance;
 mod secret_ref;
 mod source;
+mod ways;
 
+#[cfg(test)]
+mod notify_tests;
 #[cfg(test)]
 mod tests;
 
@@ -28,6 +34,7 @@ pub use secret_ref::{Machine, SecretRef, Secrets};
 
 use identity::IdentityDraft;
 use instance::InstanceDraft;
+use notify::NotifyDraft;
 use page::{Page, Placed, Table};
 use source::SourceDraft;
 
@@ -88,6 +95,9 @@ pub struct Config {
     pub policy: Policy,
     /// Log lines as JSON.
     pub log_json: bool,
+    /// Where people reach the server, for links in messages.
+    pub public_url: Option<String>,
+    notify: NotifyDraft,
     sources: Vec<SourceDraft>,
     instances: Vec<InstanceDraft>,
     bind: Vec<(Placed<String>, Placed<String>)>,
@@ -106,6 +116,11 @@ impl Config {
             connectors: None,
             policy: Policy::default(),
             log_json: false,
+            public_url: None,
+            notify: NotifyDraft {
+                window_ms: crate::limits::NOTIFY_WINDOW_MS,
+                ..NotifyDraft::default()
+            },
             sources: Vec::new(),
             instances: Vec::new(),
             bind: Vec::new(),
@@ -170,6 +185,21 @@ impl Config {
         } else {
             Err(in_order(page.mistakes))
         }
+    }
+
+    /// Who is on call, by rota, and the rota that is meant where none is named.
+    pub fn rotas(&self) -> (&BTreeMap<String, Rota>, Option<&str>) {
+        (&self.notify.rotas, self.notify.first_rota.as_deref())
+    }
+
+    /// The names that `[notify]` has for a `team`, `person` or `channel`; `None` where there is no `[notify]`.
+    pub fn told(&self, what: &str) -> Option<Vec<&str>> {
+        let notify = self.notify.is_given.then_some(&self.notify)?;
+        Some(match what {
+            "team" => notify.teams.keys().map(String::as_str).collect(),
+            "person" => notify.people.keys().map(String::as_str).collect(),
+            _ => notify.channels.keys().map(String::as_str).collect(),
+        })
     }
 
     /// Names of the sources, in the order of the file.

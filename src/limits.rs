@@ -136,3 +136,30 @@ pub const RUN_DEADLINE_MS: u64 = 24 * 3_600_000;
 pub const LEASE_MS_MAX: u64 = 90 * 24 * 3_600_000;
 /// Moments the clock of a simulated case may jump to: a week of readings a minute apart, and room to spare.
 pub const SIMULATED_JUMPS_MAX: usize = 20_000;
+
+/// Tries of one message by one way before the next way is taken.
+pub const NOTIFY_TRIES_MAX: u32 = 4;
+/// Tries by one way while it says when to come back.
+pub const NOTIFY_THROTTLED_MAX: u32 = 10;
+/// First pause between tries of a message, ms; doubled each time.
+pub const NOTIFY_BACKOFF_FIRST_MS: u64 = 500;
+/// Longest pause between tries of a message, ms: somebody waits for it.
+pub const NOTIFY_BACKOFF_MS_MAX: u64 = 30_000;
+/// A way that asks to be left alone for longer is passed over where there is another, ms.
+pub const NOTIFY_DETOUR_MS: u64 = 30_000;
+/// Longest one try of a message may take, ms: twice what a request to a vendor may.
+pub const NOTIFY_TRY_MS: u64 = 40_000;
+/// Messages under way at once, all channels together.
+pub const NOTIFY_AT_ONCE: usize = 32;
+/// Messages under way at once by one connector instance, so that a slow one does not hold up the others.
+pub const NOTIFY_AT_ONCE_EACH: usize = 8;
+/// How long a follower's claim on a partition lasts without renewal, ms.
+pub const FOLLOWER_CLAIM_MS: u64 = 30_000;
+/// How long repeats of a message are collected where the configuration says nothing, ms.
+pub const NOTIFY_WINDOW_MS: u64 = 5 * 60_000;
+/// Longest such window, ms: a count that comes a day later tells nobody anything.
+pub const NOTIFY_WINDOW_MS_MAX: u64 = 24 * 3_600_000;
+/// How long a notice that is over is kept for lists, ms.
+pub const NOTICE_KEPT_MS: u64 = 30 * 24 * 3_600_000;
+/// A lease that ended later than this after its time is told, ms.
+pub const LEASE_LATE_MS: u64 = 5 * 60_000;

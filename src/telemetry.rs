@@ -20,13 +20,16 @@ use tracing_subscriber::EnvFilter;
 use self::tally::Tally;
 use crate::clock::Time;
 use crate::id::Partition;
-use crate::store::{Counts, Disposition, Error, RunStatus, Store};
+use crate::store::{Counts, Disposition, Error, NoticeState, RunStatus, Store};
 
 /// Name and value pairs.
 pub(crate) type Labels = Vec<(&'static str, String)>;
 
 /// The content type of what [`Telemetry::scrape`] gives (OpenMetrics 1.0, "Content-Type").
 pub const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// The name under which the follower that tells people keeps its place.
+const NOTIFY: &str = "notify";
 
 /// How old metrics may be before they are gathered anew.
 const SCRAPE_AGAIN: Duration = Duration::from_secs(1);
@@ -118,7 +121,8 @@ impl Telemetry {
         self.uptime
             .set(i64::try_from(self.started.elapsed().as_secs()).unwrap_or(i64::MAX));
         let unbalanced = self.unbalanced(&counts, kept);
-        let store_metrics = store_registry(&counts, unbalanced);
+        let lag_ms = notify_lag_ms(store, &counts, now).await?;
+        let store_metrics = store_registry(&counts, unbalanced, lag_ms);
         let mut text = String::new();
         let written = encode_registry(&mut text, &self.registry)
             .and_then(|()| encode_registry(&mut text, &store_metrics))
@@ -166,6 +170,8 @@ pub async fn totals(store: &dyn Store, now: Time) -> Result<Counts, Error> {
         sum.stuck += part.stuck;
         sum.holds += part.holds;
         sum.overdue += part.overdue;
+        add(&mut sum.notices, part.notices);
+        sum.notice_due = [sum.notice_due, part.notice_due].into_iter().flatten().min();
     }
     Ok(sum)
 }
@@ -180,8 +186,22 @@ fn count(of: &BTreeMap<String, u64>, word: &str) -> u64 {
     of.get(word).copied().unwrap_or(0)
 }
 
+/// How long whatever people are still to be told has waited, ms: a notice that is due, or an entry that the
+/// follower has not read.
+async fn notify_lag_ms(store: &dyn Store, counts: &Counts, now: Time) -> Result<u64, Error> {
+    let mut waits = counts.notice_due.map_or(0, |due| now.since_ms(due));
+    for partition in Partition::all() {
+        let after = store.cursor(partition, NOTIFY).await?;
+        // An entry of a newer version has no time that we can read; the follower tells of it.
+        let next = store.feed(partition, after, 1).await?;
+        let at = next.first().and_then(|item| item.entry.event().ok());
+        waits = waits.max(at.map_or(0, |(at, _)| now.since_ms(at)));
+    }
+    Ok(waits)
+}
+
 /// The store's totals as metrics: made anew each time, so that nothing stale is shown.
-fn store_registry(counts: &Counts, unbalanced: u64) -> Registry {
+fn store_registry(counts: &Counts, unbalanced: u64, notify_lag_ms: u64) -> Registry {
     let mut registry = Registry::with_prefix("cordon");
     let mut one = |name: &str, help: &str, n: u64| {
         let gauge: Gauge = Gauge::default();
@@ -209,6 +229,11 @@ fn store_registry(counts: &Counts, unbalanced: u64) -> Registry {
         "Alerts that do not add up: must be 0",
         unbalanced,
     );
+    one(
+        "notify_lag_seconds",
+        "How long the message that waits for longest has waited: page on minutes",
+        notify_lag_ms / 1_000,
+    );
     let mut by = |name: &str, help: &str, label: &'static str, words: &[&str], of: &BTreeMap<String, u64>| {
         let family = Family::<Labels, Gauge>::default();
         let all = words.iter().copied().chain(of.keys().map(String::as_str));
@@ -232,6 +257,13 @@ fn store_registry(counts: &Counts, unbalanced: u64) -> Registry {
         "status",
         &RunStatus::ALL.map(RunStatus::word),
         &counts.runs,
+    );
+    by(
+        "notifications",
+        "Messages to people that are kept, by how they stand: `failed` reached somebody by no way",
+        "state",
+        &NoticeState::ALL.map(NoticeState::word),
+        &counts.notices,
     );
     by(
         "runs_ended",

@@ -87,8 +87,13 @@ impl Server {
             policy: Arc::new(config.policy.clone()),
             profiles: Arc::new(resolved.profiles),
             content: Arc::new(content),
+            notify: Arc::new(resolved.notify),
         })
         .await?;
+        match node.notify.plan.at_start() {
+            (text, true) => tracing::warn!("{text}"),
+            (text, false) => tracing::info!("{text}"),
+        }
         let version = env!("CARGO_PKG_VERSION");
         let services = Arc::new(Services {
             gate: node.gate.clone(),
@@ -97,6 +102,7 @@ impl Server {
             content: node.content.clone(),
             halt: node.halt.clone(),
             telemetry: Arc::new(Telemetry::new(version)),
+            notify: node.notify.clone(),
             version,
         });
         let (shut, told) = oneshot::channel::<()>();

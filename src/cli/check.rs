@@ -84,10 +84,22 @@ fn look(dir: &std::path::Path) -> (Vec<Diagnostic>, String) {
     found.extend(playbook::check(&folders, &catalog));
     let connectors = several(catalog.connectors().count(), "connector");
     let counted = match playbook::Catalog::load(&folders, &catalog) {
-        Ok(playbooks) => format!("{connectors}, {}", several(playbooks.all().count(), "playbook")),
+        Ok(playbooks) => {
+            found.extend(playbooks.all().flat_map(|playbook| unknown(&config, playbook)));
+            format!("{connectors}, {}", several(playbooks.all().count(), "playbook"))
+        }
         Err(_) => connectors,
     };
     (found, counted)
+}
+
+/// Whom a playbook tells by a name that the configuration does not have.
+fn unknown(config: &Config, playbook: &playbook::Playbook) -> Vec<Diagnostic> {
+    let of = |one: &playbook::Addressed| {
+        let known = config.told(one.what)?;
+        (!known.contains(&one.name.as_str())).then(|| one.unknown(&known))
+    };
+    playbook.addressed.iter().filter_map(of).collect()
 }
 
 fn several(n: usize, what: &str) -> String {

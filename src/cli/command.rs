@@ -6,8 +6,8 @@ use clap::{Parser, Subcommand};
 
 use super::failure::{Done, Exit, Failure};
 use super::{
-    act, alerts, check, connectors, contained, demo, explain, halt, init, matching, normalise, output, range,
-    run, runs, send, serve, show, testing, token, undo,
+    act, alerts, check, connectors, contained, demo, explain, halt, init, matching, normalise, notify,
+    output, range, run, runs, send, serve, show, testing, token, undo,
 };
 
 const EXIT_CODES: &str = "Exit codes:
@@ -71,6 +71,12 @@ enum Command {
     Halt(halt::Halt),
     /// Lets effects happen again
     Resume(halt::Resume),
+    /// Lists what people were told, and how that went
+    Notifications(notify::Notifications),
+    /// Tests whether messages arrive
+    Notify(notify::Notify),
+    /// Says who is on call
+    Oncall(notify::Oncall),
     /// Makes and lists tokens for the API
     Token(token::Token),
     /// Lists connectors, their actions and permissions
@@ -117,6 +123,9 @@ async fn dispatch(command: Command) -> Done {
         Command::Release(args) => contained::release(args).await,
         Command::Halt(args) => halt::run(args).await,
         Command::Resume(args) => halt::resume(args).await,
+        Command::Notifications(args) => notify::notifications(args).await,
+        Command::Notify(args) => notify::run(args).await,
+        Command::Oncall(args) => notify::oncall(args).await,
         Command::Token(args) => token::run(args).await,
         Command::Connectors(args) => connectors::run(&args),
         Command::Explain(args) => explain::run(&args),
@@ -163,6 +172,8 @@ mod tests {
             "contained",
             "connectors",
             "explain",
+            "notifications",
+            "oncall",
         ];
         let command = Cli::command();
         for name in reading {

@@ -17,6 +17,7 @@ mod halt;
 mod init;
 mod matching;
 mod normalise;
+mod notify;
 mod output;
 mod progress;
 mod range;

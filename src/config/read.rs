@@ -9,9 +9,6 @@ use crate::diagnostic::nearest;
 use crate::finding::EntityType;
 use crate::guardrail::{Policy, Protected};
 
-/// Tables of the design that nothing reads yet: an option that is not implemented is never ignored.
-const NOT_YET: [(&str, &str); 1] = [("notify", "who is told of what")];
-
 pub(super) fn config(page: &mut Page<'_>, mut root: Table<'_, '_>, dir: &Path) -> Config {
     let mut config = Config {
         file: page.file.to_owned(),
@@ -29,6 +26,9 @@ pub(super) fn config(page: &mut Page<'_>, mut root: Table<'_, '_>, dir: &Path) -
                     "write address and port, such as `127.0.0.1:8765`",
                 ),
             }
+        }
+        if let Some(url) = server.text(page, "public_url") {
+            config.public_url = public_url(page, url);
         }
         server.finish(page);
     }
@@ -88,22 +88,39 @@ pub(super) fn config(page: &mut Page<'_>, mut root: Table<'_, '_>, dir: &Path) -
     if let Some(table) = root.table(page, "policy") {
         config.policy = policy(page, table);
     }
+    if let Some(table) = root.table(page, "notify") {
+        config.notify = super::notify::read(page, table);
+    }
     if let Some(mut log) = root.table(page, "log") {
         config.log_json = log.flag(page, "json");
         log.finish(page);
     }
-    for (name, purpose) in NOT_YET {
-        if let Some((span, ..)) = root.take(name) {
-            page.mistake(
-                "K012",
-                span,
-                format!("`[{name}]` is not implemented yet"),
-                format!("remove it: {purpose} cannot be configured in this version"),
-            );
-        }
-    }
     root.finish(page);
     config
+}
+
+/// Where people reach the server: without a `/` at its end, a query or a user's name.
+fn public_url(page: &mut Page<'_>, text: Placed<String>) -> Option<String> {
+    let fits = |url: &url::Url| {
+        matches!(url.scheme(), "https" | "http")
+            && url.host_str().is_some()
+            && url.username().is_empty()
+            && url.password().is_none()
+            && url.query().is_none()
+            && url.fragment().is_none()
+    };
+    match url::Url::parse(&text.value) {
+        Ok(url) if fits(&url) => Some(url.as_str().trim_end_matches('/').to_owned()),
+        _ => {
+            page.mistake(
+                "K026",
+                text.span,
+                format!("`{}` is not an address that people can open", text.value),
+                "write scheme and host, such as `https://cordon.example.com`",
+            );
+            None
+        }
+    }
 }
 
 fn twice<'a>(

@@ -14,6 +14,7 @@ use crate::connector::{Catalog, Connector, Identity, Instance, Instances, Settin
 use crate::diagnostic::{Diagnostic, nearest};
 use crate::finding::EntityType;
 use crate::intake::{Auth, LookUp, Normaliser, Profile, Profiles};
+use crate::notify;
 use crate::secret::Secret;
 
 /// What a configuration says, ready to be used.
@@ -23,6 +24,8 @@ pub struct Resolved {
     pub profiles: Profiles,
     /// Where actions go.
     pub instances: Instances,
+    /// Who is told.
+    pub notify: notify::Plan,
 }
 
 impl Config {
@@ -50,6 +53,7 @@ impl Config {
             .collect();
         let bind = work.bind();
         let identities = work.identities();
+        let notify = work.notify();
         if work.mistakes.is_empty() {
             Ok(Resolved {
                 profiles,
@@ -58,6 +62,7 @@ impl Config {
                     bind,
                     identities,
                 },
+                notify,
             })
         } else {
             Err(in_order(work.mistakes))
@@ -115,8 +120,8 @@ impl Config {
 }
 
 pub(super) struct Work<'a> {
-    config: &'a Config,
-    catalog: &'a Catalog,
+    pub(super) config: &'a Config,
+    pub(super) catalog: &'a Catalog,
     pub(super) secrets: &'a dyn Secrets,
     mistakes: Vec<Diagnostic>,
 }

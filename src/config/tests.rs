@@ -11,7 +11,7 @@ use crate::finding::EntityType;
 use crate::intake::{Auth, Normaliser};
 
 /// A machine that has only what a test says.
-struct Has(BTreeMap<&'static str, &'static str>);
+pub(super) struct Has(BTreeMap<&'static str, &'static str>);
 
 impl Secrets for Has {
     fn env(&self, name: &str) -> Option<String> {
@@ -36,7 +36,7 @@ impl Secrets for Has {
 
 const WEBHOOK: &str = "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=";
 
-fn machine() -> Has {
+pub(super) fn machine() -> Has {
     Has(BTreeMap::from([
         ("EDR_KEY", "k-1"),
         ("BLANK", " "),
@@ -55,7 +55,7 @@ fn machine() -> Has {
 }
 
 /// The connectors in the binary; one whose sender can only sign, one with a server, one whose instances list hosts.
-fn catalog() -> Catalog {
+pub(super) fn catalog() -> Catalog {
     let action = "[actions.ping]\ntitle = \"Pings\"\nclass = \"read\"\npermission = \"none\"\n";
     let directory = "transport = \"ldap\"\n[settings]\nbase = \"required\"\nsite = { default = \"a\" }\n";
     let caller = "hosts = \"instance\"\n";

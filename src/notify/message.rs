@@ -1,150 +1,330 @@
-//! What is told: made from one journal entry, never from memory, so that telling again says the same.
+//! What is told: made from one journal entry and the run folded up to it, never from memory, so that telling again
+//! says the same. Which entries tell something is written here and nowhere else.
 
-use serde_json::Value;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
+use super::letter::Letter;
+use super::text::line;
+use super::words;
+use crate::clock::{Time, duration_text};
+use crate::finding::SeverityId;
 use crate::id::RunId;
-use crate::journal::{ChainId, Entry, Event};
-use crate::store::RunRow;
+use crate::journal::{Cause, End, Entry, Event, RunState};
+use crate::limits::LEASE_LATE_MS;
+use crate::playbook::TELLING_KEYS;
 
-/// How much it matters that somebody reads this now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Urgency {
+/// What a message is about; routes may ask for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum About {
     /// A playbook says something.
     Told,
-    /// Something is not as it should be: somebody should get up.
+    /// Something is not as it should be.
     Alarm,
+    /// Somebody is asked, or has answered.
+    Approval,
+    /// A run ended otherwise than well.
+    Ended,
+    /// A lease ended later than promised.
+    Lease,
+}
+
+impl About {
+    /// All of them.
+    pub const ALL: [About; 5] = [
+        About::Told,
+        About::Alarm,
+        About::Approval,
+        About::Ended,
+        About::Lease,
+    ];
+
+    /// The word in configuration and lists.
+    pub fn word(self) -> &'static str {
+        match self {
+            About::Told => "told",
+            About::Alarm => "alarm",
+            About::Approval => "approval",
+            About::Ended => "ended",
+            About::Lease => "lease",
+        }
+    }
+}
+
+/// Whom a message is meant for, as far as the journal says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Meant {
+    /// Whoever is on call, in this rota where one is named.
+    Oncall(Option<String>),
+    /// A team.
+    Team(String),
+    /// One person.
+    Person(String),
+    /// One channel.
+    Channel(String),
+    /// The people of a group that decides.
+    Group(String),
+    /// Nobody is named: Cordon itself says it.
+    Anybody,
 }
 
 /// One message.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Message {
-    /// The same however often it is delivered, for channels that drop repeats.
+    /// The same however often it is told.
     pub key: String,
     /// The run it is about.
     pub run: RunId,
-    /// How much it matters.
-    pub urgency: Urgency,
-    /// To whom: `oncall`, `team soc`, `person ana`.
-    pub to: String,
-    /// What it says, one line.
+    /// Its playbook.
+    pub playbook: String,
+    /// What it is about.
+    pub about: About,
+    /// Whom it is meant for.
+    pub meant: Meant,
+    /// How severe.
+    pub severity: SeverityId,
+    /// What repeats of it have in common, but for the subject.
+    pub kind: Vec<String>,
+    /// Whom it is about: `host web-07`.
     pub subject: String,
-    /// What else there is to say, as the playbook gave it.
-    pub body: Value,
+    /// It in one line, for the count of a storm.
+    pub line: String,
+    /// Its words.
+    pub letter: Letter,
 }
 
-/// Longest subject, characters.
-const SUBJECT_CHARS_MAX: usize = 300;
+/// Longest line in the count of a storm, characters.
+const COUNTED_CHARS_MAX: usize = 160;
 
-impl Message {
-    /// The message in an entry, if it is one that tells somebody something. `run` gives the words around it.
-    pub fn of(entry: &Entry, run: Option<&RunRow>) -> Option<Message> {
-        let ChainId::Run(id) = entry.chain else {
-            return None;
-        };
-        let (_, event) = entry.event().ok()?;
-        let key = format!("{id}/{}", entry.seq);
-        let about = run.map_or(String::new(), |row| format!("{} ({}): ", row.title, row.subject));
-        let line = |text: &str| -> String {
-            text.chars()
-                .map(|c| if c.is_control() { ' ' } else { c })
-                .take(SUBJECT_CHARS_MAX)
-                .collect()
-        };
-        match event {
-            Event::Alarmed { code, message, .. } => Some(Message {
-                key,
-                run: id,
-                urgency: Urgency::Alarm,
-                to: "oncall".into(),
-                subject: line(&format!("{about}{message}")),
-                body: Value::from(code),
-            }),
-            Event::StepTold { name, args, .. } => {
-                let whom = name.strip_prefix("notify::")?;
-                let (to, body) = match args.as_slice() {
-                    [body] => (whom.to_owned(), body.clone()),
-                    [who, body] => (
-                        format!("{whom} {}", who.as_str().unwrap_or_default()),
-                        body.clone(),
-                    ),
-                    _ => (whom.to_owned(), Value::Null),
-                };
-                let subject = body
-                    .get("subject")
-                    .and_then(Value::as_str)
-                    .unwrap_or("(no subject)");
-                let subject = line(&format!("{about}{subject}"));
-                Some(Message {
-                    key,
-                    run: id,
-                    urgency: Urgency::Told,
-                    to,
-                    subject,
-                    body,
-                })
-            }
-            _ => None,
+/// How severe something is at least, and never 99 (other), which says nothing.
+fn severity(said: Option<SeverityId>, of: SeverityId, at_least: u8) -> SeverityId {
+    let known = |severity: SeverityId| (1..=6).contains(&severity.0).then_some(severity);
+    let found = said.and_then(known).or(known(of)).unwrap_or(SeverityId::UNKNOWN);
+    SeverityId(found.0.max(at_least))
+}
+
+/// True for kinds of entries that can tell something, seen without reading them.
+pub fn may_tell(kind: &str) -> bool {
+    matches!(kind, "alarmed" | "step_told" | "run_settled")
+}
+
+/// True when this entry tells something; only then is its run folded.
+pub fn tells(event: &Event) -> bool {
+    match event {
+        Event::Alarmed { .. } => true,
+        Event::StepTold { name, .. } => name.starts_with("notify::"),
+        // A lease that ended well may have ended late.
+        Event::RunSettled { .. } => true,
+        _ => false,
+    }
+}
+
+/// The lease that a run is to end: whose hold, and until when it was to last.
+pub fn lease_of(state: &RunState) -> Option<(RunId, crate::id::EffectId)> {
+    match state.header.cause {
+        Cause::Lease { run, effect } => Some((run, effect)),
+        _ => None,
+    }
+}
+
+/// The message of an entry, if it tells something. `state` is its run with this entry and nothing after it;
+/// `lease_end` is when the lease that the run ends was over, where it is such a run.
+pub fn message(
+    entry: &Entry,
+    at: Time,
+    event: &Event,
+    state: &RunState,
+    lease_end: Option<Time>,
+) -> Option<Message> {
+    let teller = Teller { entry, at, state };
+    match event {
+        Event::Alarmed {
+            code,
+            message,
+            effect,
+        } => {
+            let about = effect.and_then(|id| state.effects.get(&id)).and_then(|effect| {
+                let target = effect.target.as_ref()?;
+                Some(target.label())
+            });
+            Some(teller.alarm(code, message, about))
         }
-    }
-
-    /// True for kinds of entries that can hold a message, told without reading them.
-    pub fn may_be_in(kind: &str) -> bool {
-        matches!(kind, "alarmed" | "step_told")
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::clock::Time;
-    use crate::digest::Digest;
-    use crate::journal::seal;
-    use serde_json::json;
-
-    fn message(event: &Event) -> Option<Message> {
-        let chain = ChainId::Run(RunId::derive(&["m"]));
-        let entry = seal(chain, &Digest::ZERO, 3, Time(0), event, [0; 16]).unwrap();
-        assert!(Message::may_be_in(&entry.kind) || Message::of(&entry, None).is_none());
-        Message::of(&entry, None)
-    }
-
-    fn told(name: &str, args: Vec<Value>) -> Event {
         Event::StepTold {
-            step: "0".parse().unwrap(),
-            name: name.into(),
+            name,
             args,
-            digest: Digest::ZERO,
-            line: 1,
-            file: None,
+            line,
+            file,
+            ..
+        } => teller.told(name, args, (file.as_deref().unwrap_or_default(), *line)),
+        Event::RunSettled { end, why } => teller.settled(*end, why, lease_end),
+        _ => None,
+    }
+}
+
+struct Teller<'a> {
+    entry: &'a Entry,
+    at: Time,
+    state: &'a RunState,
+}
+
+impl Teller<'_> {
+    fn of(&self, about: About, meant: Meant, severity: SeverityId, kind: Vec<String>, head: &str) -> Message {
+        let header = &self.state.header;
+        let who = if header.subject.is_empty() {
+            String::new()
+        } else {
+            format!("{}: ", header.subject)
+        };
+        Message {
+            key: format!("{}/{}", header.run, self.entry.seq),
+            run: header.run,
+            playbook: header.playbook.clone(),
+            about,
+            meant,
+            severity,
+            kind,
+            subject: header.subject.clone(),
+            line: line(&format!("{who}{head} ({})", header.run), COUNTED_CHARS_MAX),
+            letter: Letter::new(head),
         }
     }
 
-    #[test]
-    fn notifications_and_alarms_are_messages_and_notes_are_not() {
-        let alarm = message(&Event::Alarmed {
-            code: "contradicted".into(),
-            message: "not in force".into(),
-            effect: None,
-        });
-        let alarm = alarm.unwrap();
-        assert_eq!(
-            (alarm.urgency, alarm.subject.as_str()),
-            (Urgency::Alarm, "not in force")
-        );
-        let team = message(&told(
-            "notify::team",
-            vec![json!("soc"), json!({"subject": "look"})],
-        ))
-        .unwrap();
-        assert_eq!((team.to.as_str(), team.subject.as_str()), ("team soc", "look"));
-        assert!(message(&told("note", vec![json!("n")])).is_none());
+    /// What every message ends with: what happened, what was done, what was not, where to look.
+    fn circumstances(&self, letter: &mut Letter) {
+        let header = &self.state.header;
+        letter.part("What happened", words::happened(header));
+        let (done, open) = words::effects(self.state);
+        letter.part("What was done", done);
+        letter.part("Still valid, not done, or in doubt", open);
     }
 
-    #[test]
-    fn hostile_text_stays_on_one_line_and_short() {
-        let subject = format!("a\r\nBcc: x@y\u{1b}[2J{}", "z".repeat(1_000));
-        let found = message(&told("notify::oncall", vec![json!({ "subject": subject })])).unwrap();
-        assert!(!found.subject.contains(['\r', '\n', '\u{1b}']));
-        assert_eq!(found.subject.chars().count(), SUBJECT_CHARS_MAX);
+    fn run(&self, letter: &mut Letter) {
+        let header = &self.state.header;
+        letter.part(
+            "Run",
+            [
+                format!("{} ({}), at {}", header.run, header.title, self.at),
+                format!("to see it: cordon show {}", header.run),
+            ],
+        );
+        letter.place("The run", format!("/api/runs/{}", header.run));
+    }
+
+    fn about_whom(&self) -> String {
+        let header = &self.state.header;
+        if header.subject.is_empty() {
+            header.title.clone()
+        } else {
+            format!("{} ({})", header.title, header.subject)
+        }
+    }
+
+    fn alarm(&self, code: &str, text: &str, target: Option<String>) -> Message {
+        let severity = severity(None, self.state.header.severity_id, 4);
+        let head = format!("[ALARM] {}: {text}", self.about_whom());
+        let kind = vec!["alarm".to_owned(), code.to_owned()];
+        let mut message = self.of(About::Alarm, Meant::Anybody, severity, kind, &head);
+        let mut lines = vec![format!("{code}: {text}")];
+        lines.extend(target.map(|target| format!("it is about {target}")));
+        message.letter.part("What is wrong", lines);
+        self.circumstances(&mut message.letter);
+        message
+            .letter
+            .part("What is asked", [words::asked_by_alarm(code, self.state)]);
+        self.run(&mut message.letter);
+        message
+    }
+
+    fn told(&self, name: &str, args: &[Value], (file, at_line): (&str, u32)) -> Option<Message> {
+        let word = name.strip_prefix("notify::")?;
+        let (who, body) = match args {
+            [body] => (String::new(), body),
+            [who, body] => (who.as_str().unwrap_or_default().to_owned(), body),
+            _ => (String::new(), &Value::Null),
+        };
+        let nothing = Map::new();
+        let body = body.as_object().unwrap_or(&nothing);
+        let text_of = |key: &str| body.get(key).and_then(Value::as_str);
+        let meant = match word {
+            "team" => Meant::Team(who),
+            "person" => Meant::Person(who),
+            "channel" => Meant::Channel(who),
+            _ => Meant::Oncall(text_of("rota").map(str::to_owned)),
+        };
+        let said = match body.get("severity") {
+            Some(Value::String(word)) => Some(SeverityId::from_word(word)),
+            Some(Value::Number(n)) => n.as_u64().and_then(|n| u8::try_from(n).ok()).map(SeverityId),
+            _ => None,
+        };
+        let severity = severity(said, self.state.header.severity_id, 0);
+        let mark = match severity.0 {
+            0 => String::new(),
+            _ => format!("[{}] ", severity.word().to_uppercase()),
+        };
+        let subject = text_of("subject").unwrap_or("(the playbook gave no subject)");
+        let head = format!("{mark}{subject}");
+        let kind = vec![name.to_owned(), file.to_owned(), at_line.to_string()];
+        let mut message = self.of(About::Told, meant, severity, kind, &head);
+        if let Some(text) = text_of("text") {
+            message.letter.part("The playbook says", text.lines());
+        }
+        self.circumstances(&mut message.letter);
+        let facts = body
+            .iter()
+            .filter(|(key, _)| !TELLING_KEYS.contains(&key.as_str()))
+            .map(|(key, value)| format!("{key}: {}", words::value(value)));
+        message.letter.part("As the playbook has it", facts);
+        self.run(&mut message.letter);
+        Some(message)
+    }
+
+    fn settled(&self, end: End, why: &str, lease_end: Option<Time>) -> Option<Message> {
+        let header = &self.state.header;
+        if end == End::Succeeded {
+            return self.late(lease_end?);
+        }
+        // The alarm that goes before this entry has said it.
+        let said = |code: &str| matches!(code, "run-failed" | "undo-failed");
+        if self.state.alarms.last().is_some_and(|alarm| said(&alarm.code)) {
+            return None;
+        }
+        let at_least = if end == End::Cancelled { 0 } else { 3 };
+        let severity = severity(None, header.severity_id, at_least);
+        let head = format!("[{}] {}: {why}", end.word().to_uppercase(), self.about_whom());
+        let kind = vec!["ended".to_owned(), end.word().to_owned()];
+        let mut message = self.of(About::Ended, Meant::Anybody, severity, kind, &head);
+        message
+            .letter
+            .part("How it ended", [format!("{}: {why}", end.word())]);
+        self.circumstances(&mut message.letter);
+        self.run(&mut message.letter);
+        Some(message)
+    }
+
+    fn late(&self, lease_end: Time) -> Option<Message> {
+        let late_ms = self.at.since_ms(lease_end);
+        if late_ms <= LEASE_LATE_MS {
+            return None;
+        }
+        let header = &self.state.header;
+        let late = duration_text(late_ms);
+        let head = format!("[LEASE] {} was restored {late} late", header.subject);
+        let kind = vec!["lease".to_owned()];
+        let severity = severity(None, header.severity_id, 3);
+        let mut message = self.of(About::Lease, Meant::Anybody, severity, kind, &head);
+        message.letter.part(
+            "What happened",
+            [
+                format!(
+                    "the lease on {} was over at {lease_end} and its end took until {}",
+                    header.subject, self.at
+                ),
+                header.cause.line(),
+            ],
+        );
+        self.run(&mut message.letter);
+        Some(message)
     }
 }

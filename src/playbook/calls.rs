@@ -45,6 +45,8 @@ pub(super) fn check(
             looking.still_to_come();
         } else if ground.is_unprovided(&call.name) {
             looking.unprovided();
+        } else if call.name.starts_with("notify::") {
+            found.extend(super::telling::check(program, text, call));
         } else {
             let specs = ground.specs(&call.name);
             if !specs.is_empty() {

@@ -10,6 +10,7 @@ use super::bundle::{Bundle, Parts};
 use super::check::{Checked, Ground, check_folder, check_library};
 use super::folder::{self, Folder, MANIFEST, Tree};
 use super::manifest::Manifest;
+use super::telling::Addressed;
 use crate::connector;
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::script::{Library, Program};
@@ -30,6 +31,8 @@ pub struct Playbook {
     pub bundle: Bundle,
     /// The files of its folder `tests`, by path from its own folder: cases for `cordon test`.
     pub tests: BTreeMap<String, String>,
+    /// Whom its script tells by name.
+    pub addressed: Vec<Addressed>,
 }
 
 /// Every playbook, by id.
@@ -126,6 +129,7 @@ pub(super) fn read(dirs: &[PathBuf], connectors: &connector::Catalog) -> (Catalo
                 triggers: checked.triggers,
                 bundle,
                 tests: folder.tests,
+                addressed: checked.addressed,
             };
             playbooks.insert(id, Arc::new(playbook));
         }

@@ -8,8 +8,9 @@ use std::path::PathBuf;
 use super::folder::{Folder, MANIFEST, SCRIPT, TRIGGER};
 use super::input::Input;
 use super::manifest::Manifest;
+use super::telling::Addressed;
 use super::text::Text;
-use super::{calls, capability, catalog, fields, words};
+use super::{calls, capability, catalog, fields, telling, words};
 use crate::action::{ActionName, ActionSpec};
 use crate::connector;
 use crate::diagnostic::Diagnostic;
@@ -111,6 +112,8 @@ pub(super) struct Checked {
     pub(super) triggers: Vec<Trigger>,
     /// Errors and warnings.
     pub(super) found: Vec<Diagnostic>,
+    /// Whom the script tells by name.
+    pub(super) addressed: Vec<Addressed>,
 }
 
 pub(super) fn check_folder(folder: &Folder, ground: &Ground<'_>) -> Checked {
@@ -151,8 +154,9 @@ pub(super) fn check_folder(folder: &Folder, ground: &Ground<'_>) -> Checked {
                         .flat_map(|manifest| manifest.inputs.keys().map(String::as_str)),
                 )
                 .collect();
-            let found = check_script(&program, ground, deadline_ms, &inputs);
+            let (found, addressed) = check_script(&program, ground, deadline_ms, &inputs);
             checked.found.extend(found);
+            checked.addressed = addressed;
             checked.script = Some(program);
         }
         None if folder.files.contains_key(TRIGGER) => {
@@ -235,18 +239,18 @@ fn check_script(
     ground: &Ground<'_>,
     deadline_ms: u64,
     inputs: &[&str],
-) -> Vec<Diagnostic> {
+) -> (Vec<Diagnostic>, Vec<Addressed>) {
     // Mistakes of the library are told once, by `check_library`.
     let own = |found: Vec<Diagnostic>| found.into_iter().filter(|one| one.file == program.name());
     let facts = match script::check(&program.with_library(&ground.library), &ground.words, inputs) {
         Ok(facts) => facts,
-        Err(mistakes) => return own(mistakes).collect(),
+        Err(mistakes) => return (own(mistakes).collect(), Vec::new()),
     };
     let text = Text::new(program.text());
     let mut found: Vec<Diagnostic> = own(facts.warnings).collect();
     found.extend(calls::check(program, &text, &facts.calls, ground, deadline_ms));
     found.extend(fields::check(program, &text));
-    found
+    (found, telling::addressed(program, &text, &facts.calls))
 }
 
 /// Everything that is wrong with the functions that playbooks share.

@@ -14,6 +14,7 @@ mod folder;
 mod input;
 mod manifest;
 mod target;
+mod telling;
 mod text;
 mod words;
 
@@ -23,6 +24,7 @@ pub use catalog::{Catalog, Playbook};
 pub use check::check;
 pub use input::{BadInputs, Input, InputSpecs, with_defaults};
 pub use manifest::Manifest;
+pub use telling::{Addressed, TELLING_KEYS};
 pub use words::vocabulary;
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use crate::connector::Catalog;
 use crate::script::{NotAWord, Vocabulary, Word};
 
 /// What every playbook may say, whatever connectors there are.
-fn own() -> [Word; 6] {
+fn own() -> [Word; 7] {
     [
         Word::tell("note", 1..=1, "note(TEXT): writes a line into the run's timeline"),
         Word::ask(
@@ -33,6 +33,11 @@ fn own() -> [Word; 6] {
             "notify::person",
             2..=2,
             "notify::person(NAME, #{ subject, ... }): tells one person",
+        ),
+        Word::tell(
+            "notify::channel",
+            2..=2,
+            "notify::channel(NAME, #{ subject, ... }): tells one channel, whatever the routes say",
         ),
     ]
 }

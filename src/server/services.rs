@@ -8,6 +8,7 @@ use tokio::sync::watch;
 use super::auth::Principals;
 use crate::clock::Time;
 use crate::intake::{Content, Gate, Pipeline};
+use crate::notify::Reach;
 use crate::run::{self, HaltSwitch};
 use crate::store::Store;
 use crate::telemetry::Telemetry;
@@ -26,6 +27,8 @@ pub struct Services {
     pub halt: watch::Sender<HaltSwitch>,
     /// Metrics.
     pub telemetry: Arc<Telemetry>,
+    /// Who can be told, and the means.
+    pub notify: Reach,
     /// The program's version.
     pub version: &'static str,
 }

@@ -34,6 +34,12 @@ pub struct Counts {
     pub holds: u64,
     /// Holders whose lease is over.
     pub overdue: u64,
+    /// Notices by state word.
+    #[serde(default)]
+    pub notices: std::collections::BTreeMap<String, u64>,
+    /// When the notice that is due for longest was due; `None` when none is.
+    #[serde(default)]
+    pub notice_due: Option<Time>,
 }
 
 /// The feed.
@@ -44,6 +50,21 @@ pub trait Feed {
 
     /// Where a follower stands; 0 before its first.
     async fn cursor(&self, partition: Partition, follower: &str) -> Result<u64>;
+
+    /// Takes or keeps a follower's claim on a partition until `until`; `false` while another holder's is in force
+    /// (its `until` after `now`). A holder that has the claim gets it again, however late. Whoever holds it is the
+    /// only one to act on what this follower reads here, so that several nodes tell a person once.
+    async fn claim_follower(
+        &self,
+        partition: Partition,
+        follower: &str,
+        holder: &str,
+        now: Time,
+        until: Time,
+    ) -> Result<bool>;
+
+    /// Gives a claim back, at shutdown, so that others need not wait for its end. Somebody else's is left alone.
+    async fn release_follower(&self, partition: Partition, follower: &str, holder: &str) -> Result<()>;
 
     /// Moves a follower forward. Moving back is a no-op.
     async fn set_cursor(&self, partition: Partition, follower: &str, position: u64) -> Result<()>;

@@ -4,6 +4,7 @@
 use std::fmt::Display;
 
 use super::error::{Error, Result};
+use super::notices::Notice;
 use crate::digest::Digest;
 use crate::id::Partition;
 use crate::journal::{ChainId, Entry};
@@ -41,6 +42,18 @@ pub(super) fn of_key(partition: Partition, key: &Digest) -> Result<()> {
         format_args!("claim key {}", key.short()),
         Partition::of(key),
     )
+}
+
+/// Refuses notices whose group lives elsewhere.
+pub(super) fn of_notices(partition: Partition, notices: &[Notice]) -> Result<()> {
+    for notice in notices {
+        at(
+            partition,
+            format_args!("notice `{}`", notice.key),
+            Partition::of(&notice.group),
+        )?;
+    }
+    Ok(())
 }
 
 /// Refuses entries that do not live in `partition`, are of another chain than `chain`, or do not count up by

@@ -10,6 +10,7 @@ mod error;
 mod feed;
 mod home;
 pub mod memory;
+mod notices;
 mod place;
 mod runs;
 mod sealed;
@@ -20,11 +21,12 @@ pub use alerts::{Accepted, Alert, AlertRow, Alerts, Claimed, Disposition, NewAle
 pub use control::{Control, Principal, Switches};
 pub use error::{Error, Result};
 pub use feed::{Counts, Feed, FeedItem};
+pub use notices::{Notice, NoticeQuery, NoticeState, Notices};
 pub use runs::{Appended, Claim, Created, NewRun, RunQuery, RunRow, RunStatus, RunUpdate, Runs};
 pub use sealed::Sealed;
 pub use targets::{DueHolder, HoldEnd, Lock, Locked, NewHold, Targets, Took};
 
 /// Everything a store can do.
-pub trait Store: Alerts + Runs + Targets + Control + Feed + Send + Sync {}
+pub trait Store: Alerts + Runs + Targets + Control + Feed + Notices + Send + Sync {}
 
-impl<T: Alerts + Runs + Targets + Control + Feed + Send + Sync> Store for T {}
+impl<T: Alerts + Runs + Targets + Control + Feed + Notices + Send + Sync> Store for T {}

@@ -202,6 +202,7 @@ impl Estate {
                 index: Index::build(vec![trigger]),
                 bundles,
             }),
+            notify: Arc::default(),
         })
         .await
         .unwrap();

@@ -222,6 +222,7 @@ impl House {
             content: node.content.clone(),
             halt: node.halt.clone(),
             telemetry: Arc::new(Telemetry::new("test")),
+            notify: node.notify.clone(),
             version: "test",
         });
         let (shut, told) = oneshot::channel::<()>();

@@ -5,6 +5,7 @@ mod alerts;
 mod contained;
 mod halt;
 mod looking;
+mod notifications;
 mod playbooks;
 mod routes;
 mod runs;

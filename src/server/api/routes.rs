@@ -5,7 +5,7 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::routing::{get, post};
 
-use super::{alerts, contained, halt, looking, playbooks, runs, start, status, tokens, undo};
+use super::{alerts, contained, halt, looking, notifications, playbooks, runs, start, status, tokens, undo};
 use crate::server::auth::Who;
 use crate::server::error::ApiError;
 use crate::server::services::Shared;
@@ -27,6 +27,9 @@ pub(in crate::server) fn routes() -> Router<Shared> {
         .route("/release", post(contained::release))
         .route("/halt", get(halt::show).post(halt::halt))
         .route("/resume", post(halt::resume))
+        .route("/notifications", get(notifications::list))
+        .route("/notifications/test", post(notifications::test))
+        .route("/oncall", get(notifications::oncall))
         .route("/tokens", get(tokens::list).post(tokens::create))
         .route("/playbooks", get(playbooks::list))
         .route("/status", get(status::show))

@@ -14,8 +14,8 @@ use crate::secret::Handle;
 use crate::store::memory::MemoryStore;
 use crate::store::{
     Accepted, Alert, AlertRow, Alerts, Appended, Claim, Claimed, Control, Counts, Created, Disposition,
-    DueHolder, Error, Feed, FeedItem, HoldEnd, Lock, Locked, NewAlert, NewHold, NewRun, Principal, Result,
-    RunQuery, RunRow, RunUpdate, Runs, Switches, Targets, Took,
+    DueHolder, Error, Feed, FeedItem, HoldEnd, Lock, Locked, NewAlert, NewHold, NewRun, Notice, NoticeQuery,
+    Notices, Principal, Result, RunQuery, RunRow, RunUpdate, Runs, Switches, Targets, Took,
 };
 
 #[derive(Default)]
@@ -107,7 +107,19 @@ pass_on!(Control {
 pass_on!(Feed {
     fn feed(partition: Partition, after: u64, limit: usize) -> Vec<FeedItem>;
     fn cursor(partition: Partition, follower: &str) -> u64;
+    fn claim_follower(partition: Partition, follower: &str, holder: &str, now: Time, until: Time) -> bool;
+    fn release_follower(partition: Partition, follower: &str, holder: &str) -> ();
     fn set_cursor(partition: Partition, follower: &str, position: u64) -> ();
     fn counts(partition: Partition, now: Time) -> Counts;
     fn ready() -> ();
+});
+
+pass_on!(Notices {
+    fn put_notices(partition: Partition, notices: Vec<Notice>) -> u64;
+    fn due_notices(partition: Partition, now: Time, limit: usize) -> Vec<Notice>;
+    fn leading_notice(partition: Partition, group: Digest) -> Option<Notice>;
+    fn save_notices(partition: Partition, follower: &str, holder: &str, notices: Vec<Notice>) -> bool;
+    fn notice(partition: Partition, key: &str) -> Option<Notice>;
+    fn notices(partition: Partition, query: &NoticeQuery) -> Vec<Notice>;
+    fn forget_notices(partition: Partition, before: Time, limit: usize) -> u64;
 });

@@ -21,6 +21,7 @@ use crate::guardrail::Policy;
 use crate::id::AlertId;
 use crate::intake::{Auth, Content, Gate, Normaliser, Pipeline, Profile, Profiles};
 use crate::journal::{OnFailure, PlaybookKind};
+use crate::notify::{Reach, Sender};
 use crate::playbook::{self, Bundle, Parts};
 use crate::run::{self, Builtins, Context, HaltSwitch};
 use crate::script::{Evaluators, Program};
@@ -121,6 +122,10 @@ impl House {
             content,
             halt,
             telemetry: Arc::new(Telemetry::new("1.2.3")),
+            notify: Reach {
+                plan: Arc::default(),
+                sender: Sender::new(estate.clone(), &catalog, clock.clone()).unwrap(),
+            },
             version: "1.2.3",
         });
         let (name, admin) = bootstrap(store.as_ref(), clock.as_ref()).await.unwrap().unwrap();

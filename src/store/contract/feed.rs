@@ -78,6 +78,37 @@ pub async fn cursors_move_forward_only(store: Any) {
     assert_eq!(store.cursor(elsewhere(), "notify").await, Ok(0));
 }
 
+pub async fn a_follower_is_one_holders_until_its_claim_ends(store: Any) {
+    let claim = async |holder: &str, now, until| {
+        let claimed = store.claim_follower(here(), "notify", holder, Time(now), Time(until));
+        claimed.await.unwrap()
+    };
+    assert!(claim("one", 0, 100).await);
+    assert!(!claim("two", 99, 500).await, "it is in force until its end");
+    assert!(claim("one", 50, 150).await, "its holder keeps it");
+    assert!(!claim("two", 149, 500).await);
+    assert!(claim("two", 150, 300).await, "over is over");
+    assert!(!claim("one", 160, 500).await);
+    store.release_follower(here(), "notify", "one").await.unwrap();
+    assert!(
+        !claim("one", 170, 500).await,
+        "nobody gives back what is another's"
+    );
+    for _ in 0..2 {
+        store.release_follower(here(), "notify", "two").await.unwrap();
+    }
+    assert!(claim("one", 180, 500).await);
+    // Each follower and each partition for itself.
+    let other = store.claim_follower(here(), "evidence", "two", Time(180), Time(500));
+    assert!(other.await.unwrap());
+    let other = store.claim_follower(elsewhere(), "notify", "two", Time(180), Time(500));
+    assert!(other.await.unwrap());
+    assert!(
+        claim("one", 10_000, 10_001).await,
+        "late, and nobody else wanted it"
+    );
+}
+
 pub async fn counts_add_up(store: Any) {
     assert_eq!(store.counts(here(), Time(0)).await, Ok(Counts::default()));
     for n in 0..4 {

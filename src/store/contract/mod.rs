@@ -9,6 +9,7 @@ mod feed;
 pub(super) mod fixture;
 mod holds;
 mod locks;
+mod notices;
 mod runs;
 mod runs_claims;
 
@@ -79,10 +80,21 @@ macro_rules! contract_suite {
                     the_feed_has_every_entry_in_the_order_it_was_appended
                     feeds_of_partitions_are_apart
                     cursors_move_forward_only
+                    a_follower_is_one_holders_until_its_claim_ends
                     counts_add_up
                     a_run_that_nothing_will_wake_is_counted_as_stuck
                     holds_are_counted_with_those_overdue
                     a_working_store_is_ready
+                }
+                notices {
+                    a_notice_is_kept_once
+                    due_notices_come_longest_due_first_up_to_the_limit
+                    a_group_has_one_that_leads
+                    only_the_holder_of_the_claim_saves_and_all_or_none
+                    notices_are_listed_newest_first_and_filtered
+                    only_old_notices_that_are_done_are_forgotten
+                    notices_are_counted_by_state_with_the_longest_due
+                    notice_operations_refuse_another_partition
                 }
                 control {
                     the_halt_switch_stays_until_resumed

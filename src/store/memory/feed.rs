@@ -22,6 +22,41 @@ impl Feed for MemoryStore {
         Ok(self.part(partition)?.cursors.get(follower).copied().unwrap_or(0))
     }
 
+    async fn claim_follower(
+        &self,
+        partition: Partition,
+        follower: &str,
+        holder: &str,
+        now: Time,
+        until: Time,
+    ) -> Result<bool> {
+        let mut part = self.part(partition)?;
+        match part.followers.get_mut(follower) {
+            Some((theirs, ends)) if theirs != holder && *ends > now => Ok(false),
+            Some(claim) => {
+                *claim = (holder.to_owned(), until);
+                Ok(true)
+            }
+            None => {
+                let claim = (holder.to_owned(), until);
+                part.followers.insert(follower.to_owned(), claim);
+                Ok(true)
+            }
+        }
+    }
+
+    async fn release_follower(&self, partition: Partition, follower: &str, holder: &str) -> Result<()> {
+        let mut part = self.part(partition)?;
+        if part
+            .followers
+            .get(follower)
+            .is_some_and(|(ours, _)| ours == holder)
+        {
+            part.followers.remove(follower);
+        }
+        Ok(())
+    }
+
     async fn set_cursor(&self, partition: Partition, follower: &str, position: u64) -> Result<()> {
         let mut part = self.part(partition)?;
         let cursor = part.cursors.entry(follower.to_owned()).or_default();
@@ -52,6 +87,11 @@ impl Feed for MemoryStore {
         let untils = part.holds.values().flat_map(|held| &held.holders);
         let untils = untils.filter_map(|(holder, _)| holder.until);
         counts.overdue = untils.filter(|until| *until <= now).count() as u64;
+        for notice in part.notices.values() {
+            *counts.notices.entry(notice.state.word().to_owned()).or_default() += 1;
+        }
+        let due = part.notices.values().filter_map(|notice| notice.due_at);
+        counts.notice_due = due.filter(|at| *at <= now).min();
         Ok(counts)
     }
 

@@ -5,6 +5,7 @@
 mod alerts;
 mod control;
 mod feed;
+mod notices;
 mod part;
 mod runs;
 mod store;

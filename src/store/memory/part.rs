@@ -10,6 +10,7 @@ use crate::journal::{ChainId, Entry};
 use crate::store::alerts::Alert;
 use crate::store::control::{Principal, Switches};
 use crate::store::error::{Error, Result};
+use crate::store::notices::Notice;
 use crate::store::place::{Place, place};
 use crate::store::runs::{RunRow, RunStatus};
 
@@ -22,6 +23,10 @@ pub(super) struct Part {
     /// Chain and place of every entry in the order it came; the position is the index plus one.
     feed: Vec<(ChainId, u64)>,
     pub(super) cursors: HashMap<String, u64>,
+    /// By follower: who follows, until when.
+    pub(super) followers: HashMap<String, (String, Time)>,
+    /// By key.
+    pub(super) notices: BTreeMap<String, Notice>,
     pub(super) claims: HashMap<Digest, Once>,
     pub(super) locks: HashMap<String, (EffectId, RunId)>,
     pub(super) changes: HashMap<String, Time>,

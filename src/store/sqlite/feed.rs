@@ -69,6 +69,18 @@ fn counts(connection: &Connection, partition: Partition, now: Time) -> Fallible<
             "SELECT count(*) AS n FROM holders WHERE partition = ?1 AND until <= ?2",
             params![partition.index(), now],
         )?,
+        notices: by_word(
+            connection,
+            partition,
+            "SELECT state AS word, count(*) AS n FROM notices WHERE partition = ?1 GROUP BY state",
+        )?,
+        notice_due: connection
+            .one(
+                "SELECT min(due_at) AS due_at FROM notices WHERE partition = ?1 AND due_at <= ?2",
+                params![partition.index(), now],
+                |row| row.get("due_at"),
+            )?
+            .flatten(),
     })
 }
 
@@ -89,6 +101,44 @@ impl Feed for SqliteStore {
             )
         });
         Ok(position.await?.unwrap_or(0))
+    }
+
+    async fn claim_follower(
+        &self,
+        partition: Partition,
+        follower: &str,
+        holder: &str,
+        now: Time,
+        until: Time,
+    ) -> Result<bool> {
+        let (follower, holder) = (follower.to_owned(), holder.to_owned());
+        self.write(Weight::Light, move |connection| {
+            connection.run(
+                "INSERT INTO followers (partition, follower, holder, until) VALUES (?1, ?2, ?3, ?4)
+                 ON CONFLICT DO UPDATE SET holder = excluded.holder, until = excluded.until
+                 WHERE holder = excluded.holder OR until <= ?5",
+                params![partition.index(), follower, holder, until, now],
+            )?;
+            let ours = connection.one(
+                "SELECT holder FROM followers WHERE partition = ?1 AND follower = ?2",
+                params![partition.index(), follower],
+                |row| row.get::<_, String>("holder"),
+            )?;
+            Ok(ours.as_deref() == Some(holder.as_str()))
+        })
+        .await
+    }
+
+    async fn release_follower(&self, partition: Partition, follower: &str, holder: &str) -> Result<()> {
+        let (follower, holder) = (follower.to_owned(), holder.to_owned());
+        self.write(Weight::Light, move |connection| {
+            connection.run(
+                "DELETE FROM followers WHERE partition = ?1 AND follower = ?2 AND holder = ?3",
+                params![partition.index(), follower, holder],
+            )?;
+            Ok(())
+        })
+        .await
     }
 
     async fn set_cursor(&self, partition: Partition, follower: &str, position: u64) -> Result<()> {

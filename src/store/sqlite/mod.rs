@@ -8,6 +8,7 @@ mod failure;
 mod feed;
 mod job;
 mod journal;
+mod notices;
 mod open;
 mod readers;
 mod row;

@@ -270,6 +270,7 @@ pub(super) fn release_all(connection: &Connection) -> Fallible<()> {
          WHERE worker IS NOT NULL",
         [],
     )?;
+    connection.run("DELETE FROM followers", [])?;
     Ok(())
 }
 

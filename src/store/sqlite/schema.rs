@@ -9,9 +9,36 @@ use crate::store::error::Error;
 
 /// Marks the file as ours: `CORD` in ASCII.
 pub(super) const APPLICATION: i64 = 0x434f_5244;
-/// The schema this program writes. Any other is refused; there is no older one yet to bring up to it.
-pub(super) const VERSION: i64 = 1;
+/// The schema this program writes. An older one is brought up to it step by step, a newer one refused.
+pub(super) const VERSION: i64 = 1 + STEPS.len() as i64;
 
+/// What each version has more than the one before it, from the second on. Never changed, only added to.
+const STEPS: [&str; 1] = ["
+CREATE TABLE followers (
+    partition INTEGER NOT NULL,
+    follower TEXT NOT NULL,
+    holder TEXT NOT NULL,
+    until INTEGER NOT NULL,
+    PRIMARY KEY (partition, follower)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE notices (
+    partition INTEGER NOT NULL,
+    key TEXT NOT NULL,
+    group_of BLOB NOT NULL,
+    at INTEGER NOT NULL,
+    state TEXT NOT NULL,
+    leads INTEGER NOT NULL,
+    due_at INTEGER,
+    content TEXT NOT NULL,
+    PRIMARY KEY (partition, key)
+) STRICT;
+CREATE INDEX notices_by_time ON notices (partition, at, key);
+CREATE INDEX notices_by_state ON notices (partition, state, at, key);
+CREATE INDEX notices_due ON notices (partition, due_at, key) WHERE due_at IS NOT NULL;
+CREATE INDEX notices_leading ON notices (partition, group_of) WHERE leads = 1;
+"];
+
+/// The first version.
 const TABLES: &str = "
 CREATE TABLE alerts (
     id TEXT NOT NULL PRIMARY KEY,
@@ -166,6 +193,12 @@ pub(super) fn prepare(connection: &mut Connection) -> Fallible<()> {
     if application == APPLICATION {
         return match version {
             VERSION => Ok(()),
+            older @ 1..VERSION => {
+                let transaction = connection.transaction()?;
+                bring_up(&transaction, older)?;
+                transaction.commit()?;
+                Ok(())
+            }
             found => Err(Failure::Refused(Error::Schema {
                 found,
                 known: VERSION,
@@ -185,7 +218,17 @@ pub(super) fn prepare(connection: &mut Connection) -> Fallible<()> {
         transaction.execute("INSERT INTO feeds VALUES (?1, 0)", [partition])?;
     }
     transaction.pragma_update(None, "application_id", APPLICATION)?;
-    transaction.pragma_update(None, "user_version", VERSION)?;
+    bring_up(&transaction, 1)?;
     transaction.commit()?;
+    Ok(())
+}
+
+/// Takes every step after version `from`.
+fn bring_up(transaction: &Connection, from: i64) -> Fallible<()> {
+    let taken = usize::try_from(from - 1).unwrap_or(0);
+    for step in STEPS.iter().skip(taken) {
+        transaction.execute_batch(step)?;
+    }
+    transaction.pragma_update(None, "user_version", VERSION)?;
     Ok(())
 }

@@ -92,6 +92,9 @@ pub fn instances(range: &RunningRange) -> Instances {
 pub struct Setup {
     pub playbooks: Vec<(String, String)>,
     pub profiles: Vec<Profile>,
+    /// Connector instances beside the range.
+    pub instances: Vec<Instance>,
+    pub notify: cordon::notify::Plan,
 }
 
 impl Setup {
@@ -109,6 +112,8 @@ impl Setup {
                 profile("splunk", by_header(), Normaliser::Script(splunk)),
                 profile("signed", signed, Normaliser::Builtin),
             ],
+            instances: Vec::new(),
+            notify: cordon::notify::Plan::default(),
         }
     }
 
@@ -167,6 +172,8 @@ impl Estate {
     /// The same with everything said.
     pub async fn with(store: Arc<dyn Store>, range: RunningRange, setup: Setup) -> Estate {
         let connectors = Arc::new(connector::Catalog::embedded().unwrap());
+        let mut instances = instances(&range);
+        instances.all.extend(setup.instances);
         let bundles = setup.playbooks.iter().map(|(id, script)| {
             let program = Program::new(format!("playbooks/{id}/playbook.rhai"), script.as_str());
             let parts = Playbook {
@@ -192,7 +199,7 @@ impl Estate {
             store: store.clone(),
             clock: Arc::new(SystemClock),
             key: [9; 32],
-            instances: Arc::new(instances(&range)),
+            instances: Arc::new(instances),
             connectors,
             policy: Arc::new(Policy {
                 protected: vec![protected],
@@ -202,7 +209,7 @@ impl Estate {
                 index: Index::build(vec![trigger]),
                 bundles,
             }),
-            notify: Arc::default(),
+            notify: Arc::new(setup.notify),
         })
         .await
         .unwrap();

@@ -10,11 +10,14 @@
 
 mod bad_input;
 mod broken;
+mod canary;
+mod chat;
 mod estate;
 mod full_store;
 mod holds;
 mod hostile;
 mod house;
 mod mutations;
+mod notify;
 mod senders;
 mod spine;

@@ -82,6 +82,7 @@ async fn append(store: &SqliteStore, claim: &Claim, count: u64) {
             wake_at: Some(Time(0)),
             waits_for: String::new(),
             release: false,
+            approvals: Vec::new(),
         };
         let entries = vec![entry(claim.run, seq)];
         let appended = store.append(claim.run.partition(), claim, seq, Time(1), entries, update);

@@ -11,12 +11,14 @@ use toml::de::DeTable;
 use crate::diagnostic::Diagnostic;
 use crate::guardrail::Policy;
 use crate::notify::Rota;
+use crate::playbook::Estate;
 
 mod identity;
 mod instance;
 mod mask;
 mod notify;
 mod page;
+mod policy;
 mod read;
 mod resolve;
 mod resolve_instance;
@@ -91,8 +93,12 @@ pub struct Config {
     pub playbooks: Option<PathBuf>,
     /// A folder of connectors that take the place of those in the binary by name.
     pub connectors: Option<PathBuf>,
-    /// What is never touched.
+    /// What is never touched, what has to be approved, and by whom.
     pub policy: Policy,
+    /// The principal who publishes the playbooks in `playbooks`, where they do not say themselves.
+    pub author: Option<String>,
+    /// The actions that rules of approval name, to be held against the connectors there are.
+    approval_actions: Vec<Placed<String>>,
     /// Log lines as JSON.
     pub log_json: bool,
     /// Where people reach the server, for links in messages.
@@ -115,6 +121,8 @@ impl Config {
             playbooks: None,
             connectors: None,
             policy: Policy::default(),
+            author: None,
+            approval_actions: Vec::new(),
             log_json: false,
             public_url: None,
             notify: NotifyDraft {
@@ -200,6 +208,14 @@ impl Config {
             "person" => notify.people.keys().map(String::as_str).collect(),
             _ => notify.channels.keys().map(String::as_str).collect(),
         })
+    }
+
+    /// What own playbooks are held against.
+    pub fn estate(&self) -> Estate {
+        Estate {
+            author: self.author.clone(),
+            groups: self.policy.groups.clone(),
+        }
     }
 
     /// Names of the sources, in the order of the file.

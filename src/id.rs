@@ -148,6 +148,22 @@ id!(
     /// One change to the world: derived from run, step and connector instance.
     EffectId, "effect", "an effect id"
 );
+id!(
+    /// One request for approval: derived from its run and from what asks. Lives in the partition of its run.
+    ApprovalId, "approval", "an approval id"
+);
+
+impl ApprovalId {
+    /// The approval that these parts of `run` ask for; in the run's partition, because what is decided about it
+    /// belongs to the run.
+    pub fn of_run<P: AsRef<[u8]>>(run: RunId, parts: &[P]) -> ApprovalId {
+        let mut all = vec![run.to_string().into_bytes()];
+        all.extend(parts.iter().map(|part| part.as_ref().to_vec()));
+        let ApprovalId(mut bytes) = ApprovalId::derive(&all);
+        bytes[0] = (bytes[0] & !(PARTITIONS - 1)) | run.partition().index();
+        ApprovalId(bytes)
+    }
+}
 
 /// Lower-case base32 of RFC 4648 without padding: reads aloud, sorts, and survives a double click.
 fn encoding() -> &'static data_encoding::Encoding {
@@ -183,6 +199,17 @@ mod tests {
             let back = EffectId::parse(&text).unwrap();
             assert_eq!(back, id);
             assert_eq!(back.partition(), id.partition());
+        }
+    }
+
+    #[test]
+    fn an_approval_lives_where_its_run_does() {
+        for n in 0..64_u8 {
+            let run = RunId::derive(&[[n]]);
+            let approval = ApprovalId::of_run(run, &["2.0.1", "0"]);
+            assert_eq!(approval.partition(), run.partition());
+            assert_eq!(ApprovalId::parse(&approval.to_string()).unwrap(), approval);
+            assert_ne!(approval, ApprovalId::of_run(run, &["2.0.1", "1"]));
         }
     }
 

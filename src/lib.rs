@@ -24,6 +24,7 @@ pub mod action;
 pub mod finding;
 
 // floor 2: rules
+pub mod approval;
 pub mod guardrail;
 pub mod script;
 pub mod trigger;

@@ -163,3 +163,21 @@ pub const NOTIFY_WINDOW_MS_MAX: u64 = 24 * 3_600_000;
 pub const NOTICE_KEPT_MS: u64 = 30 * 24 * 3_600_000;
 /// A lease that ended later than this after its time is told, ms.
 pub const LEASE_LATE_MS: u64 = 5 * 60_000;
+/// How long an approval waits for people where nothing is said, ms; afterwards it is denied.
+pub const APPROVAL_MS: u64 = 8 * 3_600_000;
+/// Longest an approval may wait, ms.
+pub const APPROVAL_MS_MAX: u64 = 90 * 24 * 3_600_000;
+/// Most effects one approval may cover, after binding: more than anybody reads.
+pub const APPROVAL_COVERS_MAX: usize = 100;
+/// Most people who may have to agree.
+pub const APPROVAL_QUORUM_MAX: usize = 16;
+/// Longest question of an approval, characters.
+pub const APPROVAL_ASK_CHARS_MAX: usize = 2_000;
+/// How often one effect is asked about again because it changed while people decided.
+pub const APPROVAL_AGAIN_MAX: usize = 2;
+/// How often a worker that stays with a run looks for new votes, ms; a vote for a run at rest wakes it at once.
+pub const VOTES_LOOK_MS: u64 = 500;
+/// How long the API waits for a vote to be counted before it answers that it is kept, ms.
+pub const VOTE_COUNTED_MS: u64 = 5_000;
+/// Most members of one group of people who may approve.
+pub const GROUP_MEMBERS_MAX: usize = 200;

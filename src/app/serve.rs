@@ -56,7 +56,8 @@ impl Server {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let connectors = Arc::new(connector::Catalog::load(config.connectors.as_deref()).map_err(mistakes)?);
         let folders: Vec<_> = config.playbooks.iter().cloned().collect();
-        let playbooks = playbook::Catalog::load(&folders, &connectors).map_err(mistakes)?;
+        let playbooks =
+            playbook::Catalog::load_in(&folders, &connectors, &config.estate()).map_err(mistakes)?;
         let resolved = config
             .resolve(&connectors, &Machine { run_commands: true })
             .map_err(mistakes)?;

@@ -81,9 +81,9 @@ fn look(dir: &std::path::Path) -> (Vec<Diagnostic>, String) {
         found.extend(mistakes.into_iter().map(elsewhere));
     }
     let folders = content::folders(&config);
-    found.extend(playbook::check(&folders, &catalog));
+    found.extend(playbook::check_in(&folders, &catalog, &config.estate()));
     let connectors = several(catalog.connectors().count(), "connector");
-    let counted = match playbook::Catalog::load(&folders, &catalog) {
+    let counted = match playbook::Catalog::load_in(&folders, &catalog, &config.estate()) {
         Ok(playbooks) => {
             found.extend(playbooks.all().flat_map(|playbook| unknown(&config, playbook)));
             format!("{connectors}, {}", several(playbooks.all().count(), "playbook"))

@@ -6,8 +6,8 @@ use clap::{Parser, Subcommand};
 
 use super::failure::{Done, Exit, Failure};
 use super::{
-    act, alerts, check, connectors, contained, demo, explain, halt, init, matching, normalise, notify,
-    output, range, run, runs, send, serve, show, testing, token, undo,
+    act, alerts, approvals, check, connectors, contained, demo, explain, halt, init, matching, normalise,
+    notify, output, range, run, runs, send, serve, show, testing, token, undo,
 };
 
 const EXIT_CODES: &str = "Exit codes:
@@ -61,6 +61,12 @@ enum Command {
     Runs(runs::Runs),
     /// Shows one run, event by event
     Show(show::Show),
+    /// Lists what people are asked to approve, and what became of it
+    Approvals(approvals::Approvals),
+    /// Agrees to what is asked
+    Approve(approvals::Approve),
+    /// Says no to what is asked
+    Deny(approvals::Deny),
     /// Lists what is contained now
     Contained(contained::Contained),
     /// Restores what a run or an effect changed
@@ -118,6 +124,9 @@ async fn dispatch(command: Command) -> Done {
         Command::Act(args) => act::run(args).await,
         Command::Runs(args) => runs::run(args).await,
         Command::Show(args) => show::run(args).await,
+        Command::Approvals(args) => approvals::run(args).await,
+        Command::Approve(args) => approvals::approve(args).await,
+        Command::Deny(args) => approvals::deny(args).await,
         Command::Contained(args) => contained::run(args).await,
         Command::Undo(args) => undo::run(args).await,
         Command::Release(args) => contained::release(args).await,
@@ -169,6 +178,7 @@ mod tests {
             "alerts",
             "runs",
             "show",
+            "approvals",
             "contained",
             "connectors",
             "explain",

@@ -56,7 +56,8 @@ pub fn connectors(config: &Config) -> Result<connector::Catalog, Failure> {
 /// # Errors
 /// Their mistakes have been printed.
 pub fn playbooks(config: &Config, connectors: &connector::Catalog) -> Result<playbook::Catalog, Failure> {
-    playbook::Catalog::load(&folders(config), connectors).map_err(|found| not_loaded(&found))
+    playbook::Catalog::load_in(&folders(config), connectors, &config.estate())
+        .map_err(|found| not_loaded(&found))
 }
 
 /// Where playbooks are, beside those of the binary.

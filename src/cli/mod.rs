@@ -3,6 +3,7 @@
 
 mod act;
 mod alerts;
+mod approvals;
 mod check;
 mod client;
 mod command;

@@ -109,6 +109,18 @@ impl<'t, 'i> Table<'t, 'i> {
         })
     }
 
+    /// A whole number from 0 on, with its place.
+    pub(super) fn whole(&mut self, page: &mut Page<'_>, key: &'static str) -> Option<(u64, Range<usize>)> {
+        let (_, value, span) = self.take(key)?;
+        let number = value
+            .as_integer()
+            .and_then(|number| u64::from_str_radix(number.as_str(), number.radix()).ok());
+        if number.is_none() {
+            wrong(page, key, "a whole number", value, span.clone());
+        }
+        number.map(|number| (number, span))
+    }
+
     /// A list of texts, or one text where a list of one is meant.
     pub(super) fn texts(&mut self, page: &mut Page<'_>, key: &'static str) -> Vec<Placed<String>> {
         let Some((_, value, span)) = self.take(key) else {

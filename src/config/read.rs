@@ -4,10 +4,9 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use super::page::{Page, Placed, Table};
-use super::{Config, NotAStore, StoreUrl, identity, instance, source};
+use super::{Config, NotAStore, StoreUrl, identity, instance, policy, source};
 use crate::diagnostic::nearest;
 use crate::finding::EntityType;
-use crate::guardrail::{Policy, Protected};
 
 pub(super) fn config(page: &mut Page<'_>, mut root: Table<'_, '_>, dir: &Path) -> Config {
     let mut config = Config {
@@ -59,6 +58,7 @@ pub(super) fn config(page: &mut Page<'_>, mut root: Table<'_, '_>, dir: &Path) -
         config.connectors = content
             .text(page, "connectors")
             .map(|folder| dir.join(folder.value));
+        config.author = policy::author(page, &mut content);
         content.finish(page);
     }
     for table in root.list(page, "source") {
@@ -85,9 +85,15 @@ pub(super) fn config(page: &mut Page<'_>, mut root: Table<'_, '_>, dir: &Path) -
             config.identities.push(draft);
         }
     }
+    let groups = root
+        .table(page, "groups")
+        .map(|table| policy::groups(page, table));
     if let Some(table) = root.table(page, "policy") {
-        config.policy = policy(page, table);
+        let (policy, actions) = policy::read(page, table, groups.clone().unwrap_or_default());
+        config.policy = policy;
+        config.approval_actions = actions;
     }
+    config.policy.groups = groups.unwrap_or_default();
     if let Some(table) = root.table(page, "notify") {
         config.notify = super::notify::read(page, table);
     }
@@ -137,27 +143,6 @@ fn twice<'a>(
             format!("give each {what} a name of its own"),
         );
     }
-}
-
-fn policy(page: &mut Page<'_>, mut table: Table<'_, '_>) -> Policy {
-    let mut policy = Policy::default();
-    for mut entry in table.list(page, "protected") {
-        let kind = entry.text(page, "type").map(|word| entity_type(page, &word));
-        let name = entry.needed_text(page, "name");
-        let why = entry.text(page, "why").map_or(String::new(), |why| why.value);
-        entry.finish(page);
-        // A type that was misread would widen or narrow what is protected, so nothing is made of it.
-        if kind == Some(None) {
-            continue;
-        }
-        let Some(name) = name else { continue };
-        match Protected::new(kind.flatten(), &name.value, &why) {
-            Ok(protected) => policy.protected.push(protected),
-            Err(why) => page.mistake("K004", name.span, why.to_string(), "write `name = \"dc-*\"`"),
-        }
-    }
-    table.finish(page);
-    policy
 }
 
 pub(super) fn entity_type(page: &mut Page<'_>, word: &Placed<String>) -> Option<EntityType> {

@@ -13,6 +13,7 @@ use crate::action::ActionName;
 use crate::connector::{Catalog, Connector, Identity, Instance, Instances, SettingKind, SourceSpec};
 use crate::diagnostic::{Diagnostic, nearest};
 use crate::finding::EntityType;
+use crate::guardrail::is_like;
 use crate::intake::{Auth, LookUp, Normaliser, Profile, Profiles};
 use crate::notify;
 use crate::secret::Secret;
@@ -52,6 +53,7 @@ impl Config {
             .filter_map(|draft| work.instance(draft))
             .collect();
         let bind = work.bind();
+        work.approval_actions();
         let identities = work.identities();
         let notify = work.notify();
         if work.mistakes.is_empty() {
@@ -330,6 +332,28 @@ impl Work<'_> {
             instance: named.value.clone(),
             secrets: known.secrets.clone(),
         })
+    }
+
+    /// A rule for an action that nobody has holds nothing: most likely it is a misspelt one.
+    fn approval_actions(&mut self) {
+        let specs = self.catalog.connectors().flat_map(|one| &one.manifest.actions);
+        let known: Vec<String> = specs
+            .flat_map(|spec| [Some(&spec.name), spec.provides.as_ref()])
+            .flatten()
+            .map(ActionName::to_string)
+            .collect();
+        for pattern in &self.config.approval_actions {
+            let text = pattern.value.trim();
+            if known.iter().any(|name| is_like(text, name)) {
+                continue;
+            }
+            let help = match nearest(text, known.iter().map(String::as_str)) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => "`cordon connectors` lists the actions there are; `*` stands for anything".to_owned(),
+            };
+            let message = format!("`{text}` fits no action of any connector");
+            self.mistake("K031", &pattern.span, message, help);
+        }
     }
 
     fn bind(&mut self) -> BTreeMap<String, String> {

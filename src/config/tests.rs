@@ -8,6 +8,7 @@ use super::source::KINDS;
 use super::*;
 use crate::connector::{Catalog, Connector, SourceSpec};
 use crate::finding::EntityType;
+use crate::guardrail::{Approvers, Mode};
 use crate::intake::{Auth, Normaliser};
 
 /// A machine that has only what a test says.
@@ -169,14 +170,51 @@ fn everything_that_can_be_said_is_heard() {
         [bind]
         endpoint = "falcon-eu"
         "endpoint::isolate" = "falcon-eu"
+        [content]
+        author = "ana"
+        [groups]
+        soc-leads = ["ben", "eve"]
         [policy]
+        mode = "approve"
+        by = "soc-leads"
+        quorum = 2
         protected = [{ type = "host", name = "dc-*", why = "domain controllers" }, { name = "root" }]
+        [[policy.approval]]
+        actions = ["endpoint::*"]
+        types = ["host"]
+        names = ["web-*"]
+        irreversible = true
+        by = "eve"
+        quorum = 1
+        within = "30m"
+        why = "hosts are ours"
+        [[policy.approval]]
+        irreversible = true
     "#;
     let config = Config::parse("cordon.toml", text, Path::new("/etc/cordon")).unwrap();
     assert_eq!((config.store.clone(), config.log_json), (StoreUrl::Memory, true));
     assert_eq!(config.policy.protected.len(), 2);
     assert_eq!(config.policy.protected[0].kind, Some(EntityType::Host));
     assert_eq!(config.policy.protected[1].kind, None);
+    assert_eq!(config.estate().author.as_deref(), Some("ana"));
+    assert_eq!(config.policy.mode, Mode::Approve);
+    let leads = Approvers {
+        by: "soc-leads".into(),
+        quorum: 2,
+        within_ms: 8 * 3_600_000,
+    };
+    assert_eq!(config.policy.approvers, Some(leads.clone()));
+    let [hosts, rest] = config.policy.approvals.as_slice() else {
+        panic!("{:?}", config.policy.approvals);
+    };
+    assert_eq!(
+        (hosts.approvers.by.as_str(), hosts.approvers.within_ms),
+        ("eve", 1_800_000)
+    );
+    assert_eq!(
+        rest.approvers, leads,
+        "what a rule does not say is as in `[policy]`"
+    );
     let resolved = config.resolve(&catalog(), &machine()).unwrap();
     let edr = &resolved.profiles["edr"];
     assert_eq!(edr.finding_window_ms, 86_400_000);

@@ -6,12 +6,14 @@ use std::collections::HashMap;
 
 use serde_json::Value;
 
+use super::approval::{asked, asked_more, decision, voted};
 use super::page::{Page, Tone, clean};
 use super::words::{
     args_text, cause_text, fault_text, fields, how_text, json_text, path, place, plain_text, receipt,
     retry_text, since, tone_of,
 };
 use crate::action::{Done, Outcome, Reading, Request, Verification};
+use crate::approval::Request as Question;
 use crate::clock::{Time, duration_text};
 use crate::guardrail::Decision;
 use crate::id::EffectId;
@@ -304,6 +306,19 @@ impl Teller {
                 self.verified(at, *effect, *verification, reading.as_ref());
                 self.requests(requests);
             }
+            Event::ApprovalRequested {
+                effect,
+                request,
+                step,
+            } => self.requested(at, step, *effect, request),
+            Event::ApprovalVoted { vote, .. } => {
+                let (text, tone) = voted(vote);
+                self.entry(at, "vote", &text, tone);
+            }
+            Event::ApprovalDecided { approval, decided } => {
+                let (text, tone) = decision(*approval, decided);
+                self.entry(at, "decided", &text, tone);
+            }
             Event::EffectInDoubt { effect, why } => {
                 let text = format!("it may or may not have happened: {why}; look, then say what happened");
                 self.of_effect(at, *effect, "IN DOUBT", &text, Tone::Loud);
@@ -400,6 +415,20 @@ impl Teller {
             Answered::Value(value) => (format!("{name}: {}", receipt(value)), Tone::Plain),
         };
         self.entry(at, "answered", &format!("{text} ({place})"), tone);
+    }
+
+    fn requested(&mut self, at: Time, step: &StepId, effect: Option<EffectId>, request: &Question) {
+        let text = asked(request);
+        match effect {
+            Some(effect) => self.of_effect(at, effect, "asks", &text, Tone::Careful),
+            None => {
+                let (_, place) = self.places.get(step).cloned().unwrap_or_default();
+                self.entry(at, "asks", &format!("{text} ({place})"), Tone::Careful);
+            }
+        }
+        for line in asked_more(request) {
+            self.page.line(&" ".repeat(26), &line, Tone::Plain);
+        }
     }
 
     fn bound(&mut self, at: Time, bound: &Bound) {

@@ -125,6 +125,7 @@ impl Story {
             severity_id: SeverityId(4),
             subject: "host web-07".into(),
             weak_source: false,
+            author: "cordon".into(),
         };
         Story(vec![(Time(START), Event::RunStarted(Box::new(header)))])
     }

@@ -1,10 +1,11 @@
 //! The one place where an effect is weighed. Every effect of every origin comes through here, after its
 //! target is resolved, so that an alias cannot walk past a rule.
 
+use super::demand::{self, Consent, Demand, Mode};
 use super::policy::{Halt, Policy};
 use super::verdict::{Decision, Reason, Verdict};
 use crate::action::{ActionSpec, Target};
-use crate::finding::Entity;
+use crate::finding::{Entity, EntityType};
 
 /// What is weighed.
 pub struct Weighing<'a> {
@@ -20,6 +21,12 @@ pub struct Weighing<'a> {
     pub entity: Option<&'a Entity>,
     /// True when it restores a captured prior state. Restoring is held by the switch alone.
     pub restores: bool,
+    /// True when it is so already, so that nothing would be sent.
+    pub already: bool,
+    /// The approval that its own run demands, because it asked for it.
+    pub own: Option<Demand>,
+    /// What people said to a demand.
+    pub consent: &'a dyn Fn(&Demand) -> Consent,
 }
 
 /// Weighs one effect. Reading (class `read`) is weighed too: it is held by nothing but still recorded.
@@ -30,9 +37,24 @@ pub fn evaluate(weighing: &Weighing<'_>) -> Verdict {
         if !weighing.restores {
             reasons.extend(protected(weighing));
             reasons.extend(without_target(weighing));
+            reasons.extend(observed(weighing));
         }
     }
-    Verdict::join(reasons)
+    let (held, approvals) = demand::reasons(weighing);
+    reasons.extend(held);
+    Verdict {
+        approvals,
+        ..Verdict::join(reasons)
+    }
+}
+
+/// In the mode `observe` nothing is changed; what would have been is on record.
+fn observed(weighing: &Weighing<'_>) -> Option<Reason> {
+    (weighing.policy.mode == Mode::Observe).then(|| Reason {
+        rule: "mode".into(),
+        decision: Decision::Deny,
+        why: "the mode is `observe`: nothing is changed".into(),
+    })
 }
 
 fn halted(weighing: &Weighing<'_>) -> Option<Reason> {
@@ -48,12 +70,12 @@ fn halted(weighing: &Weighing<'_>) -> Option<Reason> {
     })
 }
 
-fn protected(weighing: &Weighing<'_>) -> Vec<Reason> {
+/// What it is done to, under every name it is known by; `None` for an action without a target.
+pub(super) fn names<'a>(weighing: &Weighing<'a>) -> Option<(EntityType, Vec<&'a str>)> {
     let kind = weighing
         .target
         .map(|target| target.kind)
-        .or(weighing.entity.map(|entity| entity.kind));
-    let Some(kind) = kind else { return Vec::new() };
+        .or(weighing.entity.map(|entity| entity.kind))?;
     let mut names: Vec<&str> = Vec::new();
     if let Some(target) = weighing.target {
         names.extend([target.name.as_str(), target.id.as_str()]);
@@ -64,6 +86,13 @@ fn protected(weighing: &Weighing<'_>) -> Vec<Reason> {
         names.extend(entity.ids.values().map(String::as_str));
         names.extend(entity.known_as());
     }
+    Some((kind, names))
+}
+
+fn protected(weighing: &Weighing<'_>) -> Vec<Reason> {
+    let Some((kind, names)) = names(weighing) else {
+        return Vec::new();
+    };
     weighing
         .policy
         .protected
@@ -97,7 +126,7 @@ mod tests {
     use super::*;
     use crate::action::Class;
     use crate::clock::Time;
-    use crate::finding::{EntityType, Role};
+    use crate::finding::Role;
     use crate::guardrail::Protected;
 
     fn contain() -> ActionSpec {
@@ -134,6 +163,7 @@ mod tests {
     fn policy() -> Policy {
         Policy {
             protected: vec![Protected::new(Some(EntityType::Host), "dc-*", "domain controllers").unwrap()],
+            ..Policy::default()
         }
     }
 
@@ -153,6 +183,9 @@ mod tests {
             target,
             entity: Some(&entity),
             restores,
+            already: false,
+            own: None,
+            consent: &|_| Consent::Unasked,
         })
     }
 
@@ -182,6 +215,7 @@ mod tests {
     fn a_protected_name_protects_under_every_alias() {
         let policy = Policy {
             protected: vec![Protected::new(None, "svc-idp", "runs the identity provider").unwrap()],
+            ..Policy::default()
         };
         let decision = |name: &str| {
             let mut entity = Entity::new(EntityType::Host, Role::Affected, "00u1").unwrap();
@@ -199,6 +233,9 @@ mod tests {
                 target: Some(&host("web-07")),
                 entity: Some(&entity),
                 restores: false,
+                already: false,
+                own: None,
+                consent: &|_| Consent::Unasked,
             })
             .decision
         };

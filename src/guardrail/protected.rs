@@ -55,8 +55,13 @@ impl Protected {
     }
 }
 
+/// True when a pattern, in which `*` stands for any run of characters, fits a text.
+pub fn is_like(pattern: &str, text: &str) -> bool {
+    glob(pattern.as_bytes(), text.as_bytes())
+}
+
 /// Matches with `*` only, in linear memory and at worst quadratic time over short names.
-fn glob(pattern: &[u8], text: &[u8]) -> bool {
+pub(super) fn glob(pattern: &[u8], text: &[u8]) -> bool {
     let mut rest = text;
     let mut parts = pattern.split(|byte| *byte == b'*');
     let Some(first) = parts.next() else {

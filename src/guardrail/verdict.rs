@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::id::ApprovalId;
+
 /// What may happen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -17,7 +19,7 @@ pub enum Decision {
 /// One rule's say.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reason {
-    /// The rule: `halt`, `protected`, `unreadable-target`, …
+    /// The rule: `halt`, `protected`, `approval`, `mode`, `unresolved-target`, …
     pub rule: String,
     /// What it wants.
     pub decision: Decision,
@@ -32,6 +34,9 @@ pub struct Verdict {
     pub decision: Decision,
     /// Every rule that asked for more than `Allow`.
     pub reasons: Vec<Reason>,
+    /// The approvals it rests on; for a hold, those it waits for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub approvals: Vec<ApprovalId>,
 }
 
 impl Verdict {
@@ -42,7 +47,20 @@ impl Verdict {
             .map(|reason| reason.decision)
             .max()
             .unwrap_or(Decision::Allow);
-        Verdict { decision, reasons }
+        Verdict {
+            decision,
+            reasons,
+            approvals: Vec::new(),
+        }
+    }
+
+    /// True when it waits for people to approve, and for nothing else.
+    pub fn waits_for_people(&self) -> bool {
+        self.decision == Decision::Hold
+            && self
+                .reasons
+                .iter()
+                .all(|reason| reason.rule == super::demand::APPROVAL)
     }
 
     /// The reasons in one line, for people.

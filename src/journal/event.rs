@@ -6,10 +6,11 @@ use serde_json::Value;
 use super::effect::{Bound, Intent};
 use super::header::{End, Header};
 use crate::action::{Fault, Outcome, Reading, Request, Retry, Target, Verification};
+use crate::approval;
 use crate::clock::Time;
 use crate::digest::Digest;
 use crate::guardrail::Verdict;
-use crate::id::{AlertId, EffectId, FindingId, RunId};
+use crate::id::{AlertId, ApprovalId, EffectId, FindingId, RunId};
 use crate::script::StepId;
 
 /// What became of one finding of an alert.
@@ -227,6 +228,29 @@ pub enum Event {
         /// What was requested.
         requests: Vec<Request>,
     },
+    /// People are asked: whether these effects may happen, or a question.
+    ApprovalRequested {
+        /// The step that asks, or whose effect is held.
+        step: StepId,
+        /// The effect that is held by a guardrail; `None` when the playbook itself asks.
+        effect: Option<EffectId>,
+        /// What they are asked, with everything a message about it needs.
+        request: Box<approval::Request>,
+    },
+    /// One of them answered, and it counts.
+    ApprovalVoted {
+        /// The approval.
+        approval: ApprovalId,
+        /// The answer.
+        vote: approval::Vote,
+    },
+    /// It is decided, once and for all.
+    ApprovalDecided {
+        /// The approval.
+        approval: ApprovalId,
+        /// How.
+        decided: approval::Decided,
+    },
     /// Nobody can see whether it happened; a person has to say.
     EffectInDoubt {
         /// The effect.
@@ -236,7 +260,8 @@ pub enum Event {
     },
     /// A person should know now.
     Alarmed {
-        /// A listed word: `contradicted`, `not-in-force`, `in-doubt`, `undo-failed`, `run-failed`.
+        /// A listed word: `contradicted`, `not-in-force`, `in-doubt`, `undo-failed`, `run-failed`,
+        /// `no-approver`.
         code: String,
         /// For people.
         message: String,
@@ -299,6 +324,9 @@ impl Event {
             Event::EffectEnded { .. } => "effect_ended",
             Event::EffectProbed { .. } => "effect_probed",
             Event::EffectVerified { .. } => "effect_verified",
+            Event::ApprovalRequested { .. } => "approval_requested",
+            Event::ApprovalVoted { .. } => "approval_voted",
+            Event::ApprovalDecided { .. } => "approval_decided",
             Event::EffectInDoubt { .. } => "effect_in_doubt",
             Event::Alarmed { .. } => "alarmed",
             Event::ScriptReturned { .. } => "script_returned",

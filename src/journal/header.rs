@@ -126,6 +126,26 @@ pub struct Header {
     /// True when the alert came from a source that proves nothing but a shared header.
     #[serde(default)]
     pub weak_source: bool,
+    /// The principal who published the playbook; `cordon` for what is shipped, blank where nobody knows.
+    #[serde(default = "shipped")]
+    pub author: String,
+}
+
+/// Author of what is shipped: nobody's approver.
+pub const SHIPPED: &str = "cordon";
+
+fn shipped() -> String {
+    SHIPPED.to_owned()
+}
+
+impl Header {
+    /// Who started the run by hand, if anybody did.
+    pub fn requester(&self) -> Option<&str> {
+        match &self.cause {
+            Cause::Person { principal, .. } | Cause::Undo { principal, .. } => Some(principal),
+            Cause::Trigger { .. } | Cause::Lease { .. } => None,
+        }
+    }
 }
 
 /// How a run ended.

@@ -11,8 +11,8 @@ mod upcast;
 pub use chain::{Broken, ChainId, Entry, Salt, seal, verify};
 pub use effect::{Attempt, Bound, EffectState, Intent, NO_ANSWER, Reverts, Stage};
 pub use event::{Answered, Event, FindingFate, FindingRecord};
-pub use header::{Cause, End, Header, OnFailure, PlaybookKind};
-pub use state::{Alarm, CannotFold, RunState, ScriptEnd, Step};
+pub use header::{Cause, End, Header, OnFailure, PlaybookKind, SHIPPED};
+pub use state::{Alarm, ApprovalState, CannotFold, RunState, ScriptEnd, Step};
 pub use upcast::UnknownEvent;
 
 /// The number of the engine's replay rules. A run begun under another number is replayed dry before it goes on.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::chain::{Broken, Entry, verify};
@@ -10,9 +11,10 @@ use super::event::{Answered, Event};
 use super::header::{End, Header};
 use super::upcast::UnknownEvent;
 use crate::action::{Fault, Verification};
+use crate::approval::{Decided, Request, Vote};
 use crate::clock::Time;
 use crate::digest::Digest;
-use crate::id::EffectId;
+use crate::id::{ApprovalId, EffectId};
 use crate::script::StepId;
 
 /// One ask of the script.
@@ -72,6 +74,35 @@ pub struct Alarm {
     pub effect: Option<EffectId>,
 }
 
+/// A request for approval, as its events tell it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ApprovalState {
+    /// What is asked.
+    pub request: Request,
+    /// The step that asks, or whose effect is held.
+    pub step: StepId,
+    /// The effect that is held; `None` when the playbook itself asks.
+    pub effect: Option<EffectId>,
+    /// When it was asked.
+    pub at: Time,
+    /// The answers that count, in the order they were recorded.
+    pub votes: Vec<Vote>,
+    /// How it was decided and when, once it was.
+    pub decided: Option<(Time, Decided)>,
+}
+
+impl ApprovalState {
+    /// True while people may still answer.
+    pub fn is_open(&self) -> bool {
+        self.decided.is_none()
+    }
+
+    /// True once it was decided, and granted.
+    pub fn is_granted(&self) -> bool {
+        matches!(&self.decided, Some((_, decided)) if decided.granted)
+    }
+}
+
 /// A run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RunState {
@@ -95,6 +126,10 @@ pub struct RunState {
     pub effects: BTreeMap<EffectId, EffectState>,
     /// Effects in the order they were bound.
     pub order: Vec<EffectId>,
+    /// Requests for approval.
+    pub approvals: BTreeMap<ApprovalId, ApprovalState>,
+    /// Approvals in the order they were asked for.
+    pub asked: Vec<ApprovalId>,
     /// How the script ended, once it has.
     pub script: Option<ScriptEnd>,
     /// Why it cannot go on by itself.
@@ -166,6 +201,8 @@ impl RunState {
             told: BTreeMap::new(),
             effects: BTreeMap::new(),
             order: Vec::new(),
+            approvals: BTreeMap::new(),
+            asked: Vec::new(),
             script: None,
             parked: None,
             alarms: Vec::new(),
@@ -283,6 +320,34 @@ impl RunState {
                 state.readings += 1;
                 state.verification = Some((at, *verification));
             }
+            Event::ApprovalRequested {
+                step,
+                effect,
+                request,
+            } => {
+                self.step(step)?;
+                if let Some(effect) = effect {
+                    self.effect(effect)?;
+                }
+                let state = ApprovalState {
+                    request: (**request).clone(),
+                    step: step.clone(),
+                    effect: *effect,
+                    at,
+                    votes: Vec::new(),
+                    decided: None,
+                };
+                if self.approvals.insert(request.approval, state).is_some() {
+                    return Err(format!("{} was asked for before", request.approval));
+                }
+                self.asked.push(request.approval);
+            }
+            Event::ApprovalVoted { approval, vote } => {
+                self.open_approval(approval)?.votes.push(vote.clone());
+            }
+            Event::ApprovalDecided { approval, decided } => {
+                self.open_approval(approval)?.decided = Some((at, decided.clone()));
+            }
             Event::EffectInDoubt { effect, why } => self.effect(effect)?.in_doubt = Some(why.clone()),
             Event::Alarmed {
                 code,
@@ -324,6 +389,20 @@ impl RunState {
         self.effects
             .get_mut(effect)
             .ok_or_else(|| format!("{effect} was never bound"))
+    }
+
+    /// One that is not decided: whatever comes after the decision has no place in a journal.
+    fn open_approval(&mut self, approval: &ApprovalId) -> Result<&mut ApprovalState, String> {
+        match self.approvals.get_mut(approval) {
+            Some(state) if state.is_open() => Ok(state),
+            Some(_) => Err(format!("{approval} was decided before")),
+            None => Err(format!("{approval} was never asked for")),
+        }
+    }
+
+    /// Approvals in the order they were asked for.
+    pub fn approvals_in_order(&self) -> impl DoubleEndedIterator<Item = &ApprovalState> {
+        self.asked.iter().filter_map(|id| self.approvals.get(id))
     }
 
     /// Effects in the order they were bound.

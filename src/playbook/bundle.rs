@@ -11,7 +11,7 @@ use super::words::vocabulary;
 use crate::connector::{Catalog, Connector};
 use crate::diagnostic::Diagnostic;
 use crate::digest::Digest;
-use crate::journal::{ENGINE_ABI, OnFailure, PlaybookKind};
+use crate::journal::{ENGINE_ABI, OnFailure, PlaybookKind, SHIPPED};
 use crate::script::{Library, Program, Vocabulary};
 
 /// A bundle to be stored, and what a run's header takes from it.
@@ -33,6 +33,9 @@ pub struct Bundle {
     pub deadline_ms: u64,
     /// What whoever starts it gives.
     pub inputs: InputSpecs,
+    /// The principal who published it; `cordon` for what is shipped, blank where nobody knows. No part of what
+    /// is stored: the same content has the same digest whoever publishes it.
+    pub author: String,
 }
 
 /// What a bundle holds, as written.
@@ -122,6 +125,15 @@ impl Bundle {
             on_failure: written.on_failure,
             deadline_ms: written.deadline_ms,
             inputs: parts.inputs.clone(),
+            author: SHIPPED.to_owned(),
+        }
+    }
+
+    /// The same, published by this principal.
+    pub fn published_by(self, author: impl Into<String>) -> Bundle {
+        Bundle {
+            author: author.into(),
+            ..self
         }
     }
 }

@@ -27,6 +27,7 @@ pub(super) fn check(
     calls: &[Call],
     ground: &Ground<'_>,
     deadline_ms: u64,
+    authored: bool,
 ) -> Vec<Diagnostic> {
     let mut found = Vec::new();
     for call in calls {
@@ -41,8 +42,8 @@ pub(super) fn check(
         };
         if call.name == "wait" {
             looking.wait(deadline_ms);
-        } else if ground.is_to_come(&call.name) {
-            looking.still_to_come();
+        } else if call.name == "approve" {
+            looking.approve(ground, deadline_ms, authored);
         } else if ground.is_unprovided(&call.name) {
             looking.unprovided();
         } else if call.name.starts_with("notify::") {
@@ -58,31 +59,37 @@ pub(super) fn check(
 }
 
 /// One call being looked at.
-struct Looking<'a> {
+pub(super) struct Looking<'a> {
     program: &'a Program,
-    text: &'a Text<'a>,
-    call: &'a Call,
+    pub(super) text: &'a Text<'a>,
+    pub(super) call: &'a Call,
     start: usize,
     arguments: Vec<Range<usize>>,
     found: &'a mut Vec<Diagnostic>,
 }
 
 impl Looking<'_> {
-    fn error(&mut self, code: &'static str, span: Range<usize>, message: String, help: impl Into<String>) {
+    pub(super) fn error(
+        &mut self,
+        code: &'static str,
+        span: Range<usize>,
+        message: String,
+        help: impl Into<String>,
+    ) {
         let (file, text) = (self.program.name(), self.program.text());
         self.found
             .push(Diagnostic::error(code, message, file, text, span, help));
     }
 
-    fn name_span(&self) -> Range<usize> {
+    pub(super) fn name_span(&self) -> Range<usize> {
         self.start..self.start + self.call.name.len()
     }
 
-    fn argument(&self, n: usize) -> Range<usize> {
+    pub(super) fn argument(&self, n: usize) -> Range<usize> {
         self.arguments.get(n).cloned().unwrap_or_else(|| self.name_span())
     }
 
-    fn written(&self, span: &Range<usize>) -> String {
+    pub(super) fn written(&self, span: &Range<usize>) -> String {
         self.program
             .text()
             .get(span.clone())
@@ -120,16 +127,6 @@ impl Looking<'_> {
             }
             Some(_) => {}
         }
-    }
-
-    fn still_to_come(&mut self) {
-        let message = format!("`{}` is not implemented yet", self.call.name);
-        self.error(
-            "P014",
-            self.name_span(),
-            message,
-            "take the call out; a script that has it does not load",
-        );
     }
 
     fn unprovided(&mut self) {

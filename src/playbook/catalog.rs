@@ -6,6 +6,7 @@ use std::collections::btree_map::Entry;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::approving::Estate;
 use super::bundle::{Bundle, Parts};
 use super::check::{Checked, Ground, check_folder, check_library};
 use super::folder::{self, Folder, MANIFEST, Tree};
@@ -57,7 +58,24 @@ impl Catalog {
     ///
     /// Everything wrong in any of them, warnings left out; nothing is loaded then.
     pub fn load(dirs: &[PathBuf], connectors: &connector::Catalog) -> Result<Catalog, Vec<Diagnostic>> {
-        let (catalog, mut found) = read(dirs, connectors);
+        Catalog::loaded(read(dirs, connectors, None))
+    }
+
+    /// The same, with the estate's own playbooks held against who is there to be asked, and published by whom it
+    /// says. Loaded without an estate, their author is not known, and nobody may approve what they do.
+    ///
+    /// # Errors
+    ///
+    /// As [`Catalog::load`].
+    pub fn load_in(
+        dirs: &[PathBuf],
+        connectors: &connector::Catalog,
+        estate: &Estate,
+    ) -> Result<Catalog, Vec<Diagnostic>> {
+        Catalog::loaded(read(dirs, connectors, Some(estate)))
+    }
+
+    fn loaded((catalog, mut found): (Catalog, Vec<Diagnostic>)) -> Result<Catalog, Vec<Diagnostic>> {
         found.retain(|diagnostic| diagnostic.severity == Severity::Error);
         if found.is_empty() { Ok(catalog) } else { Err(found) }
     }
@@ -86,7 +104,11 @@ impl Catalog {
 }
 
 /// Reads everything, and says everything that was found, errors and warnings, by file and place.
-pub(super) fn read(dirs: &[PathBuf], connectors: &connector::Catalog) -> (Catalog, Vec<Diagnostic>) {
+pub(super) fn read(
+    dirs: &[PathBuf],
+    connectors: &connector::Catalog,
+    estate: Option<&Estate>,
+) -> (Catalog, Vec<Diagnostic>) {
     let mut found = Vec::new();
     let own_trees: Vec<Tree> = dirs.iter().map(|dir| folder::below(dir)).collect();
     let ours_tree = folder::embedded();
@@ -96,7 +118,7 @@ pub(super) fn read(dirs: &[PathBuf], connectors: &connector::Catalog) -> (Catalo
         found.extend(tree.found.iter().cloned());
         library.extend(tree.library.clone());
     }
-    let ground = match Ground::new(connectors, Library::new(library.into_values())) {
+    let mut ground = match Ground::new(connectors, Library::new(library.into_values())) {
         Ok(ground) => ground,
         Err(diagnostic) => return (Catalog::default(), vec![*diagnostic]),
     };
@@ -105,12 +127,25 @@ pub(super) fn read(dirs: &[PathBuf], connectors: &connector::Catalog) -> (Catalo
     let mut ours: BTreeMap<String, (Folder, Checked)> = BTreeMap::new();
     // An operator's folder may lie in two of the named ones; it is the same playbook then, not a twin.
     let mut seen = std::collections::BTreeSet::new();
+    ground.estate = estate.cloned();
     for folder in own_trees.into_iter().flat_map(|tree| tree.folders) {
         let real = std::fs::canonicalize(&folder.path).unwrap_or_else(|_| PathBuf::from(&folder.path));
         if seen.insert(real) {
             gather(folder, &ground, &mut own, &mut found);
         }
     }
+    ground.estate = None;
+    let authors: BTreeMap<String, String> = own
+        .iter()
+        .map(|(id, (_, checked))| {
+            let said = checked
+                .manifest
+                .as_ref()
+                .and_then(|manifest| manifest.author.clone());
+            let author = said.or_else(|| estate.and_then(|estate| estate.author.clone()));
+            (id.clone(), author.unwrap_or_default())
+        })
+        .collect();
     for folder in ours_tree.folders {
         gather(folder, &ground, &mut ours, &mut found);
     }
@@ -122,6 +157,10 @@ pub(super) fn read(dirs: &[PathBuf], connectors: &connector::Catalog) -> (Catalo
         found.extend(checked.found);
         if let (Some(manifest), Some(script)) = (checked.manifest, checked.script) {
             let bundle = bundle(&manifest, &script, &ground);
+            let bundle = match authors.get(&id) {
+                Some(author) => bundle.published_by(author),
+                None => bundle,
+            };
             let playbook = Playbook {
                 manifest,
                 folder: folder.path,

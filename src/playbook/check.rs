@@ -5,6 +5,7 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
+use super::approving::Estate;
 use super::folder::{Folder, MANIFEST, SCRIPT, TRIGGER};
 use super::input::Input;
 use super::manifest::Manifest;
@@ -14,21 +15,24 @@ use super::{calls, capability, catalog, fields, telling, words};
 use crate::action::{ActionName, ActionSpec};
 use crate::connector;
 use crate::diagnostic::Diagnostic;
+use crate::guardrail::Groups;
 use crate::journal::{OnFailure, PlaybookKind};
 use crate::limits::RUN_DEADLINE_MS;
-use crate::script::{self, Library, Program, Vocabulary, Word};
+use crate::script::{self, Library, Program, Vocabulary};
 use crate::trigger::Trigger;
 
 /// What a playbook's script may read.
 const INPUTS: [&str; 1] = ["finding"];
 
-/// Words the language of playbooks is to have and has not yet.
-const NOT_YET: [&str; 1] = ["approve"];
-
 /// Checks the playbooks inside the binary and those below `dirs`, each of which may be a playbook itself or a
 /// folder of folders. Answers errors and warnings in the order of files and places.
 pub fn check(dirs: &[PathBuf], connectors: &connector::Catalog) -> Vec<Diagnostic> {
-    catalog::read(dirs, connectors).1
+    catalog::read(dirs, connectors, None).1
+}
+
+/// The same, with an estate's own playbooks held against who is there to be asked.
+pub fn check_in(dirs: &[PathBuf], connectors: &connector::Catalog, estate: &Estate) -> Vec<Diagnostic> {
+    catalog::read(dirs, connectors, Some(estate)).1
 }
 
 /// What playbooks are held against.
@@ -37,6 +41,9 @@ pub(super) struct Ground<'a> {
     words: Vocabulary,
     unprovided: BTreeSet<String>,
     library: Library,
+    /// The estate that the playbooks are of; `None` for those inside the binary, whose groups are each estate's
+    /// own to name, and where nothing is known of it.
+    pub(super) estate: Option<Estate>,
 }
 
 impl<'a> Ground<'a> {
@@ -56,14 +63,14 @@ impl<'a> Ground<'a> {
         let unprovided = capability::unprovided(connectors);
         let names = unprovided.iter().map(|word| word.name.clone()).collect();
         let known = words::vocabulary(connectors, false).map_err(unworded)?;
-        let later = NOT_YET.map(|name| Word::ask(name, 1..=1, "not implemented yet"));
-        let all = unprovided.into_iter().chain(later).chain(known.words().cloned());
+        let all = unprovided.into_iter().chain(known.words().cloned());
         let words = Vocabulary::new(all).map_err(unworded)?;
         Ok(Ground {
             connectors,
             words,
             unprovided: names,
             library,
+            estate: None,
         })
     }
 
@@ -93,14 +100,24 @@ impl<'a> Ground<'a> {
         }
     }
 
+    /// Who may be asked, where that is known.
+    pub(super) fn groups(&self) -> Option<&Groups> {
+        self.estate.as_ref().map(|estate| &estate.groups)
+    }
+
+    /// Names of all actions and of the capabilities they provide.
+    pub(super) fn action_names(&self) -> Vec<String> {
+        let specs = self.connectors.connectors().flat_map(|one| &one.manifest.actions);
+        specs
+            .flat_map(|spec| [Some(&spec.name), spec.provides.as_ref()])
+            .flatten()
+            .map(ActionName::to_string)
+            .collect()
+    }
+
     /// True for a capability that exists and that nobody provides.
     pub(super) fn is_unprovided(&self, name: &str) -> bool {
         self.unprovided.contains(name)
-    }
-
-    /// True for a word that is still to come.
-    pub(super) fn is_to_come(&self, name: &str) -> bool {
-        NOT_YET.contains(&name)
     }
 }
 
@@ -154,7 +171,11 @@ pub(super) fn check_folder(folder: &Folder, ground: &Ground<'_>) -> Checked {
                         .flat_map(|manifest| manifest.inputs.keys().map(String::as_str)),
                 )
                 .collect();
-            let (found, addressed) = check_script(&program, ground, deadline_ms, &inputs);
+            let authored = ground.estate.as_ref().is_none_or(|estate| {
+                let own = checked.manifest.as_ref().and_then(|one| one.author.as_ref());
+                own.or(estate.author.as_ref()).is_some()
+            });
+            let (found, addressed) = check_script(&program, ground, deadline_ms, authored, &inputs);
             checked.found.extend(found);
             checked.addressed = addressed;
             checked.script = Some(program);
@@ -238,6 +259,7 @@ fn check_script(
     program: &Program,
     ground: &Ground<'_>,
     deadline_ms: u64,
+    authored: bool,
     inputs: &[&str],
 ) -> (Vec<Diagnostic>, Vec<Addressed>) {
     // Mistakes of the library are told once, by `check_library`.
@@ -248,7 +270,14 @@ fn check_script(
     };
     let text = Text::new(program.text());
     let mut found: Vec<Diagnostic> = own(facts.warnings).collect();
-    found.extend(calls::check(program, &text, &facts.calls, ground, deadline_ms));
+    found.extend(calls::check(
+        program,
+        &text,
+        &facts.calls,
+        ground,
+        deadline_ms,
+        authored,
+    ));
     found.extend(fields::check(program, &text));
     (found, telling::addressed(program, &text, &facts.calls))
 }
@@ -264,7 +293,7 @@ pub(super) fn check_library(ground: &Ground<'_>) -> Vec<Diagnostic> {
     let mut found = facts.warnings;
     for (file, calls) in ground.library.files().iter().zip(&facts.library) {
         let text = Text::new(file.text());
-        found.extend(calls::check(file, &text, calls, ground, RUN_DEADLINE_MS));
+        found.extend(calls::check(file, &text, calls, ground, RUN_DEADLINE_MS, true));
     }
     found
 }

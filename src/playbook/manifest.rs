@@ -13,11 +13,12 @@ use crate::journal::{OnFailure, PlaybookKind};
 use crate::limits::RUN_DEADLINE_MS;
 use crate::script;
 
-const KEYS: [&str; 9] = [
+const KEYS: [&str; 10] = [
     "id",
     "title",
     "kind",
     "owner",
+    "author",
     "on_failure",
     "attack",
     "controls",
@@ -51,6 +52,8 @@ pub struct Manifest {
     pub kind: PlaybookKind,
     /// The team that answers for it.
     pub owner: String,
+    /// The principal who published it and therefore approves nothing it does; the estate's where nothing is said.
+    pub author: Option<String>,
     /// What happens to effects when the script fails. Where nothing is said: `keep` for a response,
     /// `roll_back` for a lifecycle playbook.
     pub on_failure: OnFailure,
@@ -104,6 +107,7 @@ fn read(reader: &mut Reader<'_>, root: &DeTable<'_>) -> Option<Manifest> {
         .needed(root, "kind")
         .and_then(|kind| reader.one_of("kind", kind, &KINDS));
     let owner = reader.needed(root, "owner").map(|(owner, _)| owner);
+    let author = reader.text(root, "author").map(|(author, _)| author);
     let on_failure = reader.text(root, "on_failure");
     let on_failure = on_failure.and_then(|said| reader.one_of("on_failure", said, &FAILURES));
     let attack = reader.texts(root, "attack");
@@ -136,6 +140,7 @@ fn read(reader: &mut Reader<'_>, root: &DeTable<'_>) -> Option<Manifest> {
         title: title?,
         kind,
         owner: owner?,
+        author,
         on_failure,
         attack: attack.into_iter().map(|(technique, _)| technique).collect(),
         controls,

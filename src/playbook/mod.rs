@@ -3,6 +3,7 @@
 //! them against the actions there are, `catalog` keeps what passed, `bundle` is what a run is made of. Knows
 //! nothing of runs.
 
+mod approving;
 mod builtins;
 mod bundle;
 mod calls;
@@ -18,10 +19,11 @@ mod telling;
 mod text;
 mod words;
 
+pub use approving::Estate;
 pub use builtins::{act, revert};
 pub use bundle::{Bundle, Loaded, NotABundle, Parts};
 pub use catalog::{Catalog, Playbook};
-pub use check::check;
+pub use check::{check, check_in};
 pub use input::{BadInputs, Input, InputSpecs, with_defaults};
 pub use manifest::Manifest;
 pub use telling::{Addressed, TELLING_KEYS};

@@ -6,7 +6,7 @@ use crate::connector::Catalog;
 use crate::script::{NotAWord, Vocabulary, Word};
 
 /// What every playbook may say, whatever connectors there are.
-fn own() -> [Word; 7] {
+fn own() -> [Word; 8] {
     [
         Word::tell("note", 1..=1, "note(TEXT): writes a line into the run's timeline"),
         Word::ask(
@@ -18,6 +18,11 @@ fn own() -> [Word; 7] {
             "undo",
             1..=1,
             "undo(RECEIPT): restores what that effect of this run changed, to the state before",
+        ),
+        Word::ask(
+            "approve",
+            1..=1,
+            "approve(#{ ask, covers, by, quorum, within }): asks people; answers #{ granted, by, why, at }",
         ),
         Word::tell(
             "notify::oncall",

@@ -45,7 +45,12 @@ pub async fn bind(
     } else if asked.name == UNDO_OWN {
         undo_own(context, loaded, state, step, asked)
     } else {
-        bind_action(context, loaded, state.header.run, step, asked)
+        bind_action(context, loaded, state.header.run, step, asked).map(|bounds| {
+            bounds
+                .into_iter()
+                .map(|bound| Event::EffectBound(Box::new(bound)))
+                .collect()
+        })
     };
     Ok(bound.unwrap_or_else(|fault| {
         vec![Event::StepAnswered {
@@ -61,8 +66,24 @@ fn bind_action(
     run: RunId,
     step: &StepId,
     asked: &Step,
-) -> Result<Vec<Event>, Fault> {
-    let mut wanted = wanted(asked)?;
+) -> Result<Vec<Bound>, Fault> {
+    let (name, args) = match asked.args.split_first() {
+        Some((name, args)) if asked.name == ACT => (name.as_str().unwrap_or_default(), args),
+        _ => (asked.name.as_str(), asked.args.as_slice()),
+    };
+    bound(context, loaded, run, step, name, args)
+}
+
+/// The effects that an action with these arguments becomes, one for each instance that is to act.
+pub(super) fn bound(
+    context: &Context,
+    loaded: &Loaded,
+    run: RunId,
+    step: &StepId,
+    name: &str,
+    args: &[Value],
+) -> Result<Vec<Bound>, Fault> {
+    let mut wanted = wanted(name, args)?;
     wanted.entity = wanted
         .entity
         .map(|entity| context.vendors.identify(entity))
@@ -70,7 +91,7 @@ fn bind_action(
     let bindings = context
         .vendors
         .bind(loaded, &wanted.action, wanted.entity.as_ref())?;
-    let mut events = Vec::new();
+    let mut bounds = Vec::new();
     for Binding { instance, mut spec } in bindings {
         check_args(&wanted, &spec)?;
         if spec.facet.is_some() {
@@ -85,7 +106,7 @@ fn bind_action(
                 Fault::new("bad-argument", message)
             })?);
         }
-        events.push(Event::EffectBound(Box::new(Bound {
+        bounds.push(Bound {
             effect: effect_id(run, step, &instance),
             step: step.clone(),
             spec,
@@ -94,26 +115,20 @@ fn bind_action(
             args: wanted.args.clone(),
             lease_ms: wanted.lease_ms,
             reverts: None,
-        })));
+        });
     }
-    Ok(events)
+    Ok(bounds)
 }
 
 fn effect_id(run: RunId, step: &StepId, instance: &str) -> EffectId {
     EffectId::derive(&[run.to_string(), step.to_string(), instance.to_owned()])
 }
 
-fn wanted(asked: &Step) -> Result<Wanted, Fault> {
-    let mut args = asked.args.iter();
-    let name = if asked.name == ACT {
-        args.next().and_then(Value::as_str).unwrap_or_default()
-    } else {
-        asked.name.as_str()
-    };
+fn wanted(name: &str, args: &[Value]) -> Result<Wanted, Fault> {
     let action: ActionName = name
         .parse()
         .map_err(|error| Fault::new("bad-argument", format!("{error}")))?;
-    let rest: Vec<&Value> = args.collect();
+    let rest: Vec<&Value> = args.iter().collect();
     let (target, options) = match rest.as_slice() {
         [] => (None, None),
         [only] if !looks_like_target(only) => (None, Some(*only)),
@@ -361,36 +376,19 @@ fn restoring(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock::Time;
-    use crate::digest::Digest;
     use serde_json::json;
 
-    fn step(name: &str, args: Vec<Value>) -> Step {
-        Step {
-            name: name.into(),
-            args,
-            digest: Digest::ZERO,
-            line: 1,
-            column: 1,
-            file: None,
-            at: Time(0),
-            due: None,
-            effects: vec![],
-            answer: None,
-        }
-    }
-
     fn fault(name: &str, args: Vec<Value>) -> String {
-        wanted(&step(name, args)).unwrap_err().to_string()
+        wanted(name, &args).unwrap_err().to_string()
     }
 
     #[test]
     fn an_ask_is_taken_apart() {
         let host = json!({"type": "host", "name": "web-07"});
-        let wanted = wanted(&step(
+        let wanted = wanted(
             "endpoint::isolate",
-            vec![host, json!({"lease": "4h", "reason": "x", "tag": 1})],
-        ))
+            &[host, json!({"lease": "4h", "reason": "x", "tag": 1})],
+        )
         .unwrap();
         assert_eq!(wanted.action.to_string(), "endpoint::isolate");
         assert_eq!(wanted.entity.unwrap().uid, "web-07");

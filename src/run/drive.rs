@@ -9,6 +9,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
 use super::cleanup;
+use super::consent;
 use super::context::{Context, NoBundle};
 use super::next::{Next, Progress, Task, is_at_rest, next};
 use super::perform::{Performed, perform};
@@ -58,8 +59,9 @@ pub async fn drive(context: Arc<Context>, claim: Claim, stop: Arc<AtomicBool>) -
         Err(NoBundle::Gone(why)) => {
             cleanup::all(&context, &state).await?;
             cleanup::sweep(&context, &state).await?;
-            let mut record = Record::new(context.clone(), claim, state);
-            record.append(vec![Event::RunParked { why }]).await?;
+            let mut events = consent::closing(&state, "its run was parked");
+            events.push(Event::RunParked { why });
+            Record::new(context.clone(), claim, state).append(events).await?;
             return Ok(());
         }
     };
@@ -77,6 +79,7 @@ async fn park_unread(context: &Context, claim: &Claim, len: usize, why: &str) ->
         wake_at: None,
         waits_for: format!("a person: {why}"),
         release: true,
+        approvals: Vec::new(),
     };
     let now = context.clock.now();
     let len = u64::try_from(len).unwrap_or(u64::MAX);
@@ -208,11 +211,20 @@ impl Driver {
             Ok(Some(Ok((task, performed)))) => {
                 crate::crash::point("run.task-ended");
                 self.progress.busy.remove(&task);
-                let Performed { events, later } = performed?;
+                let Performed {
+                    events,
+                    later,
+                    counted,
+                } = performed?;
                 if let Some((effect, at)) = later {
                     self.progress.not_before.insert(effect, at);
                 }
-                self.append(events).await?;
+                self.progress.votes_at = counted.or(self.progress.votes_at);
+                // What a task saw when it began may be over: a grant used by another effect is weighed again.
+                if !consent::is_used_meanwhile(self.record.state(), &events) {
+                    let events = consent::still_open(self.record.state(), events);
+                    self.append(events).await?;
+                }
             }
             // A task that panicked leaves an intent without an outcome: another claim looks what happened.
             Ok(Some(Err(error))) => return Err(LetGo::Defect(error.to_string())),
@@ -223,9 +235,16 @@ impl Driver {
         Ok(())
     }
 
-    async fn append(&mut self, events: Vec<Event>) -> Result<(), LetGo> {
+    async fn append(&mut self, mut events: Vec<Event>) -> Result<(), LetGo> {
         if events.is_empty() {
             return Ok(());
+        }
+        if events
+            .iter()
+            .any(|event| matches!(event, Event::RunParked { .. }))
+        {
+            let closing = consent::closing(self.record.state(), "its run was parked");
+            events.splice(0..0, closing);
         }
         // A settled run is never claimed again, so whatever it owes is paid before it says that it is over.
         if events

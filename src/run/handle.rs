@@ -111,6 +111,12 @@ impl Handle {
         &self.builtins
     }
 
+    /// Says that a run is due, so that it is worked on at once.
+    pub(super) fn kick(&self, run: RunId) {
+        // A full channel is no loss: the worker's next look finds the run.
+        let _ = self.kicks.try_send(run);
+    }
+
     /// Keeps a bundle in the store, once.
     pub async fn keep_bundle(&self, bundle: &Bundle) -> Result<(), Error> {
         if self
@@ -156,6 +162,7 @@ impl Handle {
             severity_id: start.severity_id,
             subject: start.subject,
             weak_source: start.weak_source,
+            author: bundle.author.clone(),
         };
         let mut row = RunRow {
             id: start.run,
@@ -187,8 +194,7 @@ impl Handle {
             .create_run(start.run.partition(), NewRun { row, entry })
             .await?;
         if created == Created::New {
-            // A full channel is no loss: the worker's next look finds the run.
-            let _ = self.kicks.try_send(start.run);
+            self.kick(start.run);
         }
         Ok(created)
     }

@@ -1,9 +1,11 @@
 //! Runs: from the first ask to the last verification. `next` says what to do, `perform` does it, its events are
 //! appended, and the state folds on. A crash at any point leads back to the same place.
 
+mod approve;
 mod bind;
 mod cleanup;
 mod connected;
+mod consent;
 mod context;
 mod drive;
 mod handle;
@@ -13,6 +15,7 @@ mod prepare;
 mod receipt;
 mod record;
 mod vendors;
+mod voting;
 mod worker;
 
 #[cfg(test)]
@@ -20,10 +23,12 @@ mod tests;
 
 pub use bind::{ACT, UNDO};
 pub use connected::Connected;
+pub use consent::APPROVE;
 pub use context::{Context, HaltSwitch, NoBundle};
 pub use drive::{LetGo, drive};
 pub use handle::{Builtins, CannotStart, Handle, Start};
 pub use next::{Next, Progress, Task, next, verification};
 pub use perform::{Performed, perform};
 pub use vendors::{Binding, Vendors};
+pub use voting::{Ballot, NotTaken, Taken};
 pub use worker::work;

@@ -3,12 +3,16 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::receipt;
+use super::consent::{self, APPROVE};
+use super::{approve, receipt};
 use crate::action::{Class, Fault, Outcome, Retry, Standing, Verification};
+use crate::approval::Request;
 use crate::clock::{Time, duration_ms, duration_text};
 use crate::id::EffectId;
-use crate::journal::{Answered, EffectState, End, Event, NO_ANSWER, RunState, ScriptEnd, Stage, Step};
-use crate::limits::{ATTEMPTS_MAX, BACKOFF_FIRST_MS, BACKOFF_MS_MAX};
+use crate::journal::{
+    Answered, ApprovalState, EffectState, End, Event, NO_ANSWER, RunState, ScriptEnd, Stage, Step,
+};
+use crate::limits::{ATTEMPTS_MAX, BACKOFF_FIRST_MS, BACKOFF_MS_MAX, VOTES_LOOK_MS};
 use crate::script::StepId;
 
 /// Effects of one run that are worked on at once.
@@ -25,6 +29,8 @@ pub struct Progress {
     pub evaluate_after: Option<Time>,
     /// Tasks under way.
     pub busy: HashSet<Task>,
+    /// When the votes of people were last read under this claim.
+    pub votes_at: Option<Time>,
     /// Effects to leave alone until a moment: their target was locked by another.
     pub not_before: HashMap<EffectId, Time>,
     /// True once the script can no longer be replayed: effects are seen to their end, then the run is parked.
@@ -38,6 +44,10 @@ pub struct Progress {
 pub enum Task {
     /// Find which connector instances an ask means.
     Bind(StepId),
+    /// Put a question to people.
+    Ask(StepId),
+    /// Read what people have answered.
+    CountVotes,
     /// Find the vendor's id of the target.
     Resolve(EffectId),
     /// Lock the target, read its state, weigh, hold, intend.
@@ -75,6 +85,10 @@ pub fn next(state: &RunState, progress: &Progress, now: Time) -> Next {
     if state.settled.is_some() || state.parked.is_some() {
         return Next::Over;
     }
+    // Before anything follows from the time that has passed: what people said within theirs counts.
+    if votes_are_due(state, progress, now) && !progress.busy.contains(&Task::CountVotes) {
+        return Next::Perform(Task::CountVotes);
+    }
     let consequences = consequences(state, progress, now);
     if !consequences.is_empty() {
         return Next::Record(consequences);
@@ -83,14 +97,20 @@ pub fn next(state: &RunState, progress: &Progress, now: Time) -> Next {
     if progress.busy.len() < EFFECTS_AT_ONCE {
         for (step, asked) in open_steps(state) {
             if asked.effects.is_empty() && !is_wait(asked) {
-                let task = Task::Bind(step.clone());
+                let task = if asked.name != APPROVE {
+                    Task::Bind(step.clone())
+                } else if approval_of(state, step).is_none() {
+                    Task::Ask(step.clone())
+                } else {
+                    continue;
+                };
                 if !progress.busy.contains(&task) {
                     return Next::Perform(task);
                 }
             }
         }
         for effect in state.effects_in_order() {
-            if let Some(task) = task_for(effect, progress, now, &mut wait)
+            if let Some(task) = task_for(state, effect, progress, now, &mut wait)
                 && !is_busy(progress, effect.bound.effect)
             {
                 return Next::Perform(task);
@@ -112,6 +132,10 @@ pub fn next(state: &RunState, progress: &Progress, now: Time) -> Next {
         if let Some(due) = asked.due {
             wait.note(due, || format!("the wait at {} until {due}", asked.place()));
         }
+    }
+    for approval in open_approvals(state) {
+        let Request { by, until, .. } = &approval.request;
+        wait.note(*until, || format!("the approval of {by} until {until}"));
     }
     if state.script.is_none() {
         wait.note(state.header.deadline, || "its deadline".into());
@@ -142,13 +166,38 @@ fn open_steps(state: &RunState) -> impl Iterator<Item = (&StepId, &Step)> {
     state.steps.iter().filter(|(_, step)| step.answer.is_none())
 }
 
+fn open_approvals(state: &RunState) -> impl Iterator<Item = &ApprovalState> {
+    state.approvals_in_order().filter(|approval| approval.is_open())
+}
+
+/// The request that a step of the playbook made.
+fn approval_of<'a>(state: &'a RunState, step: &StepId) -> Option<&'a ApprovalState> {
+    state
+        .approvals
+        .values()
+        .find(|approval| approval.effect.is_none() && approval.step == *step)
+}
+
+/// True when there may be votes nobody has read: at the beginning of a claim, now and then while it lasts, and
+/// when the time of a request is over.
+fn votes_are_due(state: &RunState, progress: &Progress, now: Time) -> bool {
+    let mut open = open_approvals(state).peekable();
+    if open.peek().is_none() {
+        return false;
+    }
+    progress.votes_at.is_none_or(|read| {
+        now >= read.plus_ms(VOTES_LOOK_MS)
+            || open.any(|approval| read < approval.request.until && approval.request.until <= now)
+    })
+}
+
 fn is_wait(step: &Step) -> bool {
     step.name == "wait"
 }
 
 fn is_busy(progress: &Progress, effect: EffectId) -> bool {
     progress.busy.iter().any(|task| match task {
-        Task::Bind(_) => false,
+        Task::Bind(_) | Task::Ask(_) | Task::CountVotes => false,
         Task::Resolve(id) | Task::Prepare(id) | Task::Act(id) | Task::Probe(id) | Task::Verify(id) => {
             *id == effect
         }
@@ -162,12 +211,20 @@ fn consequences(state: &RunState, progress: &Progress, now: Time) -> Vec<Event> 
         events.extend(of_effect(effect, progress, now));
         events.extend(after_the_deadline(state, effect));
     }
+    for approval in open_approvals(state) {
+        events.extend(of_approval(state, approval, progress));
+    }
     if !events.is_empty() {
         return events;
     }
     for (step, asked) in open_steps(state) {
         if is_wait(asked) {
             events.extend(of_wait(step, asked, now));
+        } else if let Some(value) = approval_of(state, step).and_then(approve::answer_of) {
+            events.push(Event::StepAnswered {
+                step: step.clone(),
+                result: Answered::Value(value),
+            });
         } else if let Some(result) = receipt::answer(state, asked) {
             events.push(Event::StepAnswered {
                 step: step.clone(),
@@ -186,6 +243,20 @@ fn consequences(state: &RunState, progress: &Progress, now: Time) -> Vec<Event> 
         });
     }
     events
+}
+
+/// The end of a request that nobody can or need answer any more.
+fn of_approval(state: &RunState, approval: &ApprovalState, progress: &Progress) -> Option<Event> {
+    let over = match approval.effect.and_then(|id| state.effects.get(&id)) {
+        Some(effect) => effect.is_closed(),
+        None => state.script.is_some(),
+    };
+    if over {
+        return Some(consent::denied(approval, "what it was asked for has ended"));
+    }
+    // Votes given in time were read after its end, so none of them is passed over.
+    let read = progress.votes_at.is_some_and(|at| at >= approval.request.until);
+    read.then(|| consent::expired(approval))
 }
 
 fn of_wait(step: &StepId, asked: &Step, now: Time) -> Option<Event> {
@@ -321,7 +392,13 @@ pub(super) fn doubt(effect: &EffectState, why: &str) -> Vec<Event> {
 }
 
 /// What to do about one effect now, or when.
-fn task_for(effect: &EffectState, progress: &Progress, now: Time, wait: &mut Earliest) -> Option<Task> {
+fn task_for(
+    state: &RunState,
+    effect: &EffectState,
+    progress: &Progress,
+    now: Time,
+    wait: &mut Earliest,
+) -> Option<Task> {
     let id = effect.bound.effect;
     let name = || {
         let about = effect
@@ -355,6 +432,7 @@ fn task_for(effect: &EffectState, progress: &Progress, now: Time, wait: &mut Ear
             };
             at(after, task, &|| format!("another look at {}", name()))
         }
+        Stage::Held(_) if consent::is_awaited(state, effect) => None,
         Stage::Held(_) if progress.halted => {
             wait.note(now.plus_ms(HELD_LOOK_MS), || {
                 format!("`cordon resume`, to go on with {}", name())

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
+use super::approve;
 use super::bind;
+use super::consent;
 use super::context::Context;
 use super::next::{Task, doubt, verification};
 use super::prepare;
@@ -22,19 +24,24 @@ pub struct Performed {
     pub events: Vec<Event>,
     /// An effect to leave alone until a moment.
     pub later: Option<(EffectId, Time)>,
+    /// When the votes of people were read, if they were.
+    pub counted: Option<Time>,
 }
 
 impl Performed {
     /// These events.
     pub fn events(events: Vec<Event>) -> Performed {
-        Performed { events, later: None }
+        Performed {
+            events,
+            ..Performed::default()
+        }
     }
 
     /// Nothing yet; look again then.
     pub fn later(effect: EffectId, at: Time) -> Performed {
         Performed {
-            events: Vec::new(),
             later: Some((effect, at)),
+            ..Performed::default()
         }
     }
 }
@@ -76,6 +83,10 @@ async fn attempt(
     let of = |id: &EffectId| state.effects.get(id);
     match task {
         Task::Bind(step) => Ok(Performed::events(bind::bind(context, loaded, state, step).await?)),
+        Task::Ask(step) => Ok(Performed::events(
+            approve::ask(context, loaded, state, step).await,
+        )),
+        Task::CountVotes => count_votes(context, state).await,
         Task::Resolve(id) => match of(id) {
             Some(effect) => Ok(resolve(context, loaded, effect).await),
             None => Ok(Performed::default()),
@@ -97,6 +108,18 @@ async fn attempt(
             None => Ok(Performed::default()),
         },
     }
+}
+
+/// What people have answered since.
+async fn count_votes(context: &Context, state: &RunState) -> Result<Performed, Error> {
+    let now = context.clock.now();
+    let run = state.header.run;
+    let votes = context.store.votes(run.partition(), run).await?;
+    Ok(Performed {
+        events: consent::count(state, &context.policy, &votes),
+        counted: Some(now),
+        ..Performed::default()
+    })
 }
 
 fn binding(effect: &EffectState) -> Binding {

@@ -3,6 +3,8 @@
 
 use serde_json::{Map, Value, json};
 
+use super::approve;
+use super::consent::{self, Doing};
 use super::context::Context;
 use super::perform::Performed;
 use super::vendors::Binding;
@@ -130,7 +132,7 @@ impl Preparing<'_> {
     /// A change that has no target, such as a message: weighed and intended, nothing to capture.
     async fn without_target(&self) -> Performed {
         let mut events = Vec::new();
-        if self.weigh(None, &mut events) {
+        if self.weigh(None, None, &mut events) {
             events.push(Event::EffectIntended(Box::new(
                 self.intent(self.effect.bound.args.clone()),
             )));
@@ -185,21 +187,48 @@ impl Preparing<'_> {
         }
     }
 
-    /// Weighs, records the verdict, and says whether to go on.
-    fn weigh(&self, target: Option<&Target>, events: &mut Vec<Event>) -> bool {
+    /// Weighs, records the verdict, asks people where that is what it waits for, and says whether to go on.
+    fn weigh(
+        &self,
+        target: Option<&Target>,
+        prior: Option<(&Reading, Standing)>,
+        events: &mut Vec<Event>,
+    ) -> bool {
         let halt = self.context.halt.borrow().clone();
-        let verdict = guardrail::evaluate(&Weighing {
-            policy: &self.context.policy,
-            halt: halt.as_ref().map(Option::as_ref).map_err(String::as_str),
-            action: &self.effect.bound.spec,
+        let bound = &self.effect.bound;
+        let policy = &self.context.policy;
+        let doing = Doing {
+            bound,
             target,
-            entity: self.effect.bound.entity.as_ref(),
-            restores: self.effect.bound.reverts.is_some(),
-        });
-        let id = self.effect.bound.effect;
+            prior: prior.map(|(reading, _)| reading),
+            bundle: self.state.header.bundle,
+        };
+        let weighing = Weighing {
+            policy,
+            halt: halt.as_ref().map(Option::as_ref).map_err(String::as_str),
+            action: &bound.spec,
+            target,
+            entity: bound.entity.as_ref(),
+            restores: bound.reverts.is_some(),
+            already: prior.is_some_and(|(_, standing)| standing != Standing::Absent),
+            own: consent::own(self.state, bound, target),
+            consent: &|demand| consent::consent(self.state, &policy.groups, &doing, demand),
+        };
+        let mut verdict = guardrail::evaluate(&weighing);
+        let mut asked = Vec::new();
+        if verdict.waits_for_people()
+            && verdict.approvals.is_empty()
+            && let Some(demand) = consent::unasked(&weighing)
+        {
+            let (approval, request) = approve::about_effect(self.context, self.state, &doing, &demand);
+            verdict.approvals.push(approval);
+            asked = request;
+        }
+        let id = bound.effect;
         let decision = verdict.decision;
         let why = verdict.why();
         events.push(Event::EffectWeighed { effect: id, verdict });
+        events.extend(asked);
         if decision == Decision::Deny {
             let fault = Fault::new(
                 "denied",
@@ -227,7 +256,7 @@ impl Preparing<'_> {
             Ok(captured) => captured,
             Err(instead) => return Ok(instead),
         };
-        if !self.weigh(Some(target), &mut events) {
+        if !self.weigh(Some(target), Some((&reading, standing)), &mut events) {
             return Ok(Performed::events(events));
         }
         let now = self.context.clock.now();
@@ -445,7 +474,7 @@ impl Preparing<'_> {
             events.extend(self.changed_since(target, &reading));
             return Ok(Performed::events(events));
         }
-        if !self.weigh(Some(target), &mut events) {
+        if !self.weigh(Some(target), Some((&reading, standing)), &mut events) {
             return Ok(Performed::events(events));
         }
         let mut intent = self.intent(undo.args);

@@ -2,7 +2,7 @@
 //! our claim. What only looking led to is appended together with the next thing that matters; an intent, an
 //! outcome or an end is never kept back.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,9 +11,10 @@ use serde_json::Value;
 use super::context::Context;
 use super::drive::LetGo;
 use crate::clock::Time;
+use crate::id::ApprovalId;
 use crate::journal::{Answered, ChainId, Entry, Event, RunState, seal};
 use crate::script::{Answer, Answers, Asked, Kind, Position, Thrown, Told};
-use crate::store::{Claim, Error, RunStatus, RunUpdate};
+use crate::store::{ApprovalRow, Claim, Error, RunStatus, RunUpdate};
 
 /// Pause before an append is tried again when the store could not take it, ms.
 const APPEND_AGAIN_MS: u64 = 100;
@@ -30,6 +31,8 @@ pub struct Record {
     kept_back: Vec<Entry>,
     /// What the row will say once they are stored.
     update: RunUpdate,
+    /// Requests for approval that they are about.
+    approvals: BTreeSet<ApprovalId>,
 }
 
 impl Record {
@@ -43,6 +46,7 @@ impl Record {
             told: Arc::new(state.told.clone()),
             kept_back: Vec::new(),
             update: open(state.updated_at),
+            approvals: BTreeSet::new(),
             state: Arc::new(state),
         };
         let state = record.state.clone();
@@ -125,6 +129,12 @@ impl Record {
         }
         for event in &events {
             match event {
+                Event::ApprovalRequested { request, .. } => {
+                    self.approvals.insert(request.approval);
+                }
+                Event::ApprovalVoted { approval, .. } | Event::ApprovalDecided { approval, .. } => {
+                    self.approvals.insert(*approval);
+                }
                 Event::StepAnswered { step, result } => self.remember(step, result),
                 Event::StepTold { step, digest, .. } => {
                     Arc::make_mut(&mut self.told).insert(step.clone(), *digest);
@@ -154,9 +164,21 @@ impl Record {
             .state
             .len
             .saturating_sub(u64::try_from(entries.len()).unwrap_or(u64::MAX));
-        self.store(before, entries, self.update.clone()).await?;
+        let update = RunUpdate {
+            approvals: self.rows(),
+            ..self.update.clone()
+        };
+        self.store(before, entries, update).await?;
         crate::crash::point("record.after-append");
         Ok(())
+    }
+
+    /// The requests that what was kept back is about, as they stand now.
+    fn rows(&mut self) -> Vec<ApprovalRow> {
+        let ids = std::mem::take(&mut self.approvals);
+        ids.iter()
+            .filter_map(|id| self.state.approvals.get(id).map(ApprovalRow::of))
+            .collect()
     }
 
     /// True while something is kept back.
@@ -171,6 +193,7 @@ impl Record {
             wake_at: Some(until),
             waits_for,
             release: true,
+            approvals: self.rows(),
             ..open(until)
         };
         let entries = std::mem::take(&mut self.kept_back);
@@ -238,6 +261,9 @@ fn matters(event: &Event) -> bool {
     match event {
         Event::EffectEnded { attempt, .. } => *attempt > 0,
         Event::EffectInDoubt { .. }
+        | Event::ApprovalRequested { .. }
+        | Event::ApprovalVoted { .. }
+        | Event::ApprovalDecided { .. }
         | Event::Alarmed { .. }
         | Event::RunClaimed { .. }
         | Event::RunParked { .. }
@@ -254,6 +280,7 @@ fn open(now: Time) -> RunUpdate {
         wake_at: Some(now),
         waits_for: String::new(),
         release: false,
+        approvals: Vec::new(),
     }
 }
 

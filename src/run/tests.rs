@@ -10,6 +10,8 @@ use async_trait::async_trait;
 use serde_json::{Map, Value, json};
 use tokio::sync::{mpsc, watch};
 
+mod approvals;
+
 use super::*;
 use crate::action::{
     ActionName, ActionSpec, Class, Done, Fault, Outcome, ReadBack, Reading, Retry, Target, UndoSpec,
@@ -43,6 +45,8 @@ struct Vendor {
     moods: Mutex<Vec<Mood>>,
     changes: Mutex<Vec<(String, String)>>,
     offline: AtomicBool,
+    /// Vendor ids that differ from `id-NAME`.
+    ids: Mutex<HashMap<String, String>>,
     /// How long a reading still shows the state before a change, ms.
     lag_ms: std::sync::atomic::AtomicU64,
     before: Mutex<HashMap<String, (String, std::time::Instant)>>,
@@ -183,10 +187,11 @@ impl Vendors for Vendor {
     }
 
     async fn resolve(&self, _: &Loaded, _: &Binding, entity: &Entity) -> Looked<Target> {
+        let other = self.ids.lock().unwrap().get(&entity.name).cloned();
         let target = Target {
             instance: "crowdstrike".into(),
             kind: EntityType::Host,
-            id: format!("id-{}", entity.name),
+            id: other.unwrap_or_else(|| format!("id-{}", entity.name)),
             name: entity.name.clone(),
             aliases: vec![],
         };
@@ -276,25 +281,32 @@ impl Bench {
     }
 
     fn over(store: Arc<dyn Store>, moods: &[Mood]) -> Bench {
+        let protected = Protected::new(Some(EntityType::Host), "dc-*", "domain controllers").unwrap();
+        let policy = Policy {
+            protected: vec![protected],
+            ..Policy::default()
+        };
+        Bench::under(store, moods, policy)
+    }
+
+    fn under(store: Arc<dyn Store>, moods: &[Mood], policy: Policy) -> Bench {
         let vendor = Arc::new(Vendor {
             store: store.clone(),
             hosts: Mutex::default(),
             moods: Mutex::new(moods.iter().rev().copied().collect()),
             changes: Mutex::default(),
             offline: AtomicBool::new(false),
+            ids: Mutex::default(),
             lag_ms: std::sync::atomic::AtomicU64::new(0),
             before: Mutex::default(),
         });
         let (halt, switch) = watch::channel(Ok(None));
-        let protected = Protected::new(Some(EntityType::Host), "dc-*", "domain controllers").unwrap();
         let mut context = Context::new(
             store,
             vendor.clone(),
             Arc::new(Evaluators::start(1).unwrap()),
             Arc::new(SystemClock),
-            Arc::new(Policy {
-                protected: vec![protected],
-            }),
+            Arc::new(policy),
             switch,
             [7; 32],
             "worker-1".into(),
@@ -724,6 +736,7 @@ async fn abandoned(bench: &Bench, run: RunId, events: Vec<Event>) -> crate::stor
         wake_at: Some(now),
         waits_for: String::new(),
         release: false,
+        approvals: Vec::new(),
     };
     store
         .append(run.partition(), &claim, state.len, now, sealed, update)
@@ -998,6 +1011,7 @@ fn refused(fault: Fault) -> RunState {
         severity_id: SeverityId(4),
         subject: String::new(),
         weak_source: false,
+        author: crate::journal::SHIPPED.into(),
     };
     let bound = crate::journal::Bound {
         effect,

@@ -69,6 +69,11 @@ impl ApiError {
         ApiError::new(StatusCode::CONFLICT, code, message, help)
     }
 
+    /// The caller may not do it (403).
+    pub(super) fn forbidden(message: impl Into<String>, help: impl Into<String>) -> ApiError {
+        ApiError::new(StatusCode::FORBIDDEN, "forbidden", message, help)
+    }
+
     /// A defect of ours (500). Logged here, because nobody above can do anything about it.
     pub(super) fn defect(why: impl std::fmt::Display) -> ApiError {
         tracing::error!("a request could not be answered: {why}");

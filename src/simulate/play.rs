@@ -110,6 +110,7 @@ pub async fn play(
     let (halt, switch) = watch::channel::<HaltSwitch>(Ok(None));
     let policy = Policy {
         protected: play.protected.clone(),
+        ..Policy::default()
     };
     let mut context = Context::new(
         store.clone(),

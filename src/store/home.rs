@@ -3,10 +3,11 @@
 
 use std::fmt::Display;
 
+use super::approvals::ApprovalRow;
 use super::error::{Error, Result};
 use super::notices::Notice;
 use crate::digest::Digest;
-use crate::id::Partition;
+use crate::id::{ApprovalId, Partition};
 use crate::journal::{ChainId, Entry};
 
 /// Refuses `what` when its home is not `partition`.
@@ -24,6 +25,16 @@ fn at(partition: Partition, what: impl Display, home: Partition) -> Result<()> {
 /// Refuses an alert or a run, or its chain, that lives elsewhere.
 pub(super) fn of_chain(partition: Partition, chain: ChainId) -> Result<()> {
     at(partition, chain, chain.partition())
+}
+
+/// Refuses a request for approval that lives elsewhere.
+pub(super) fn of_approval(partition: Partition, approval: ApprovalId) -> Result<()> {
+    at(partition, approval, approval.partition())
+}
+
+/// Refuses requests of which one lives elsewhere.
+pub(super) fn of_approvals(partition: Partition, rows: &[ApprovalRow]) -> Result<()> {
+    rows.iter().try_for_each(|row| of_approval(partition, row.id))
 }
 
 /// Refuses a target that lives elsewhere.

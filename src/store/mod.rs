@@ -3,6 +3,7 @@
 //! A store decides nothing.
 
 mod alerts;
+mod approvals;
 #[cfg(test)]
 mod contract;
 mod control;
@@ -18,6 +19,7 @@ pub mod sqlite;
 mod targets;
 
 pub use alerts::{Accepted, Alert, AlertRow, Alerts, Claimed, Disposition, NewAlert};
+pub use approvals::{ApprovalQuery, ApprovalRow, Approvals, Put};
 pub use control::{Control, Principal, Switches};
 pub use error::{Error, Result};
 pub use feed::{Counts, Feed, FeedItem};
@@ -27,6 +29,6 @@ pub use sealed::Sealed;
 pub use targets::{DueHolder, HoldEnd, Lock, Locked, NewHold, Targets, Took};
 
 /// Everything a store can do.
-pub trait Store: Alerts + Runs + Targets + Control + Feed + Notices + Send + Sync {}
+pub trait Store: Alerts + Runs + Approvals + Targets + Control + Feed + Notices + Send + Sync {}
 
-impl<T: Alerts + Runs + Targets + Control + Feed + Notices + Send + Sync> Store for T {}
+impl<T: Alerts + Runs + Approvals + Targets + Control + Feed + Notices + Send + Sync> Store for T {}

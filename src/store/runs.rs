@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
+use super::approvals::ApprovalRow;
 use super::error::Result;
 use crate::clock::Time;
 use crate::digest::Digest;
@@ -103,7 +104,7 @@ pub struct Claim {
 }
 
 /// What an append says of the run beside its entries.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct RunUpdate {
     /// Whether it goes on.
     pub status: RunStatus,
@@ -115,6 +116,8 @@ pub struct RunUpdate {
     pub waits_for: String,
     /// True to give the claim back with this append.
     pub release: bool,
+    /// Requests for approval as they stand with these entries; each takes the place of its earlier row.
+    pub approvals: Vec<ApprovalRow>,
 }
 
 /// Answer of [`Runs::append`].

@@ -95,6 +95,7 @@ pub struct Setup {
     /// Connector instances beside the range.
     pub instances: Vec<Instance>,
     pub notify: cordon::notify::Plan,
+    pub policy: Policy,
 }
 
 impl Setup {
@@ -114,6 +115,12 @@ impl Setup {
             ],
             instances: Vec::new(),
             notify: cordon::notify::Plan::default(),
+            policy: Policy {
+                protected: vec![
+                    Protected::new(Some(EntityType::Host), "dc-*", "domain controllers").unwrap(),
+                ],
+                ..Policy::default()
+            },
         }
     }
 
@@ -194,16 +201,13 @@ impl Estate {
             .into_iter()
             .map(|profile| (profile.name.clone(), profile))
             .collect();
-        let protected = Protected::new(Some(EntityType::Host), "dc-*", "domain controllers").unwrap();
         let node = Node::start(Parts {
             store: store.clone(),
             clock: Arc::new(SystemClock),
             key: [9; 32],
             instances: Arc::new(instances),
             connectors,
-            policy: Arc::new(Policy {
-                protected: vec![protected],
-            }),
+            policy: Arc::new(setup.policy),
             profiles: Arc::new(profiles),
             content: Arc::new(Content {
                 index: Index::build(vec![trigger]),

@@ -209,8 +209,18 @@ impl House {
         House::over(Arc::new(store), range, setup).await
     }
 
+    /// A server on the store of an earlier one, reached with a token that it gave.
+    pub async fn reopen(dir: &std::path::Path, range: RunningRange, setup: Setup, token: &str) -> House {
+        let store = SqliteStore::open(dir.join("cordon.db"), Options::default()).unwrap();
+        House::with_token(Arc::new(store), range, setup, token.to_owned()).await
+    }
+
     pub async fn over(store: Arc<dyn Store>, range: RunningRange, setup: Setup) -> House {
         let (_, token) = bootstrap(&*store, &SystemClock).await.unwrap().unwrap();
+        House::with_token(store, range, setup, token).await
+    }
+
+    async fn with_token(store: Arc<dyn Store>, range: RunningRange, setup: Setup, token: String) -> House {
         let estate = Estate::with(store, range, setup).await;
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
@@ -242,6 +252,11 @@ impl House {
 
     /// Ends as a process does that is asked to.
     pub async fn stop(self) {
+        self.stop_leaving_the_range().await.stop().await;
+    }
+
+    /// The same, while the vendor's side goes on.
+    pub async fn stop_leaving_the_range(self) -> RunningRange {
         let House {
             estate,
             way,
@@ -251,7 +266,7 @@ impl House {
         drop(way);
         shut.send(()).unwrap();
         surface.await.unwrap().unwrap();
-        estate.stop().await.stop().await;
+        estate.stop().await
     }
 }
 

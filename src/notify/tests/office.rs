@@ -364,6 +364,7 @@ impl Office {
             wake_at: None,
             waits_for: String::new(),
             release: true,
+            approvals: Vec::new(),
         };
         self.store
             .append(partition, &claim.unwrap().unwrap(), 1, now, rest.to_vec(), update)

@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use super::{connectors, finding};
-use crate::playbook::{Catalog, check};
+use crate::guardrail::Groups;
+use crate::playbook::{Catalog, Estate, check, check_in};
 
 fn write(root: &Path, folder: &str, id: &str, script: &str) {
     let folder = root.join(folder);
@@ -111,4 +112,51 @@ fn a_mistake_in_the_library_is_told_once_and_names_its_file() {
         .map(|one| (one.code, one.file.rsplit('/').next().unwrap(), one.line))
         .collect();
     assert_eq!(told, [("P015", "notes.toml", 0), ("P017", "stop.rhai", 2)]);
+}
+
+fn estate(author: Option<&str>) -> Estate {
+    let members = ["ana", "ben"].map(str::to_owned).into();
+    Estate {
+        author: author.map(str::to_owned),
+        groups: Groups([("leads".to_owned(), members)].into()),
+    }
+}
+
+#[test]
+fn who_is_asked_is_held_against_the_groups_there_are() {
+    let dir = tempfile::tempdir().unwrap();
+    let script = "approve(#{ ask: \"Go on?\", by: \"leeds\" });\napprove(#{ ask: \"Go on?\", by: \"leads\", quorum: 3 });\n\
+                  approve(#{ ask: \"Go on?\", by: \"ben\" });\n";
+    write(dir.path(), "own/asks", "asks", script);
+    let dirs = [dir.path().to_owned()];
+    assert_eq!(check(&dirs, &connectors()), [], "nothing is known of groups");
+    let told = |estate: &Estate| {
+        let found = check_in(&dirs, &connectors(), estate);
+        found.iter().map(|one| (one.code, one.line)).collect::<Vec<_>>()
+    };
+    assert_eq!(told(&estate(Some("ana"))), [("P024", 1), ("P024", 2)]);
+    let unknown = told(&estate(None));
+    assert_eq!(
+        unknown.iter().filter(|(code, _)| *code == "P027").count(),
+        3,
+        "{unknown:?}"
+    );
+}
+
+#[test]
+fn a_playbook_is_published_by_whom_it_or_its_estate_says() {
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path(), "own/one", "one", "note(\"a\");");
+    write(dir.path(), "own/two", "two", "note(\"b\");");
+    let manifest = dir.path().join("own/two/playbook.toml");
+    let text = std::fs::read_to_string(&manifest).unwrap();
+    std::fs::write(&manifest, format!("{text}author = \"ben\"\n")).unwrap();
+    let author = |estate: &Estate, id: &str| {
+        let catalog = Catalog::load_in(&[dir.path().to_owned()], &connectors(), estate).unwrap();
+        catalog.get(id).unwrap().bundle.author.clone()
+    };
+    assert_eq!(author(&estate(Some("ana")), "one"), "ana");
+    assert_eq!(author(&estate(Some("ana")), "two"), "ben");
+    assert_eq!(author(&estate(None), "one"), "", "nobody knows");
+    assert_eq!(author(&estate(Some("ana")), "malware-on-host"), "cordon");
 }

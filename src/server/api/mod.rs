@@ -2,6 +2,7 @@
 //! reason. Each file is one noun; none of them decides what a run does.
 
 mod alerts;
+mod approvals;
 mod contained;
 mod halt;
 mod looking;

@@ -5,7 +5,9 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::routing::{get, post};
 
-use super::{alerts, contained, halt, looking, notifications, playbooks, runs, start, status, tokens, undo};
+use super::{
+    alerts, approvals, contained, halt, looking, notifications, playbooks, runs, start, status, tokens, undo,
+};
 use crate::server::auth::Who;
 use crate::server::error::ApiError;
 use crate::server::services::Shared;
@@ -23,6 +25,10 @@ pub(in crate::server) fn routes() -> Router<Shared> {
         .route("/act", post(start::act))
         .route("/normalise", post(looking::normalise))
         .route("/match", post(looking::matches))
+        .route("/approvals", get(approvals::list))
+        .route("/approvals/{id}", get(approvals::show))
+        .route("/approvals/{id}/approve", post(approvals::approve))
+        .route("/approvals/{id}/deny", post(approvals::deny))
         .route("/contained", get(contained::list))
         .route("/release", post(contained::release))
         .route("/halt", get(halt::show).post(halt::halt))

@@ -5,17 +5,19 @@ use std::sync::{Mutex, PoisonError};
 use async_trait::async_trait;
 
 use crate::action::{Hold, Verification};
+use crate::approval::Vote;
 use crate::clock::Time;
 use crate::digest::Digest;
 use crate::guardrail::Halt;
-use crate::id::{AlertId, EffectId, Partition, RunId};
+use crate::id::{AlertId, ApprovalId, EffectId, Partition, RunId};
 use crate::journal::{ChainId, Entry};
 use crate::secret::Handle;
 use crate::store::memory::MemoryStore;
 use crate::store::{
-    Accepted, Alert, AlertRow, Alerts, Appended, Claim, Claimed, Control, Counts, Created, Disposition,
-    DueHolder, Error, Feed, FeedItem, HoldEnd, Lock, Locked, NewAlert, NewHold, NewRun, Notice, NoticeQuery,
-    Notices, Principal, Result, RunQuery, RunRow, RunUpdate, Runs, Switches, Targets, Took,
+    Accepted, Alert, AlertRow, Alerts, Appended, ApprovalQuery, ApprovalRow, Approvals, Claim, Claimed,
+    Control, Counts, Created, Disposition, DueHolder, Error, Feed, FeedItem, HoldEnd, Lock, Locked, NewAlert,
+    NewHold, NewRun, Notice, NoticeQuery, Notices, Principal, Put, Result, RunQuery, RunRow, RunUpdate, Runs,
+    Switches, Targets, Took,
 };
 
 #[derive(Default)]
@@ -75,6 +77,13 @@ pass_on!(Runs {
     fn run(partition: Partition, id: RunId) -> Option<RunRow>;
     fn runs(partition: Partition, query: &RunQuery) -> Vec<RunRow>;
     fn next_wake(partition: Partition) -> Option<Time>;
+});
+
+pass_on!(Approvals {
+    fn put_vote(partition: Partition, approval: ApprovalId, vote: Vote) -> Put;
+    fn votes(partition: Partition, run: RunId) -> Vec<(ApprovalId, Vote)>;
+    fn approval(partition: Partition, id: ApprovalId) -> Option<ApprovalRow>;
+    fn approvals(partition: Partition, query: ApprovalQuery) -> Vec<ApprovalRow>;
 });
 
 pass_on!(Targets {

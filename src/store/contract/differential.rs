@@ -133,6 +133,7 @@ async fn apply(store: &Any, past: &mut Past, op: &Op) -> String {
                 wake_at: until,
                 waits_for: worker(op.c),
                 release: op.flag,
+                approvals: Vec::new(),
             };
             text(store.append(here, claim, first, at, entries, update).await)
         }

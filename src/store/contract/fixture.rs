@@ -144,6 +144,7 @@ pub fn open_update(wake_at: Option<i64>, release: bool) -> RunUpdate {
         wake_at: wake_at.map(Time),
         waits_for: "a timer".into(),
         release,
+        approvals: Vec::new(),
     }
 }
 

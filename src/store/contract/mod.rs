@@ -2,6 +2,7 @@
 //! test that two back ends answer the same to the same operations. A new back end adds one `contract_suite!`.
 
 mod alerts;
+mod approvals;
 mod concurrency;
 mod control;
 mod differential;
@@ -56,6 +57,14 @@ macro_rules! contract_suite {
                     a_repeated_append_does_not_undo_a_wake
                     a_worker_gives_all_its_claims_back
                     the_next_wake_is_when_something_can_be_claimed
+                }
+                approvals {
+                    a_request_is_written_with_its_entries_and_replaced_by_later_ones
+                    a_refused_append_writes_no_request
+                    requests_are_listed_newest_first_and_filtered
+                    a_vote_is_kept_once_and_wakes_its_run
+                    a_vote_on_what_is_decided_is_not_kept
+                    approval_operations_refuse_another_partition
                 }
                 locks {
                     a_lock_is_one_effects_until_it_gives_it_back

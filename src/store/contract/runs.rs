@@ -59,6 +59,7 @@ pub async fn an_append_is_kept_and_updates_the_row(store: Any) {
         wake_at: Some(Time(1)),
         waits_for: String::new(),
         release: true,
+        approvals: Vec::new(),
     };
     let appended = store.append(here(), &claim, 4, Time(300), entries(chain, 4..5), settle);
     assert_eq!(appended.await, Ok(Appended::New));

@@ -3,6 +3,7 @@
 //! could not.
 
 mod alerts;
+mod approvals;
 mod control;
 mod feed;
 mod notices;

@@ -3,11 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::action::{Holder, Reading, Target, Undo};
+use crate::approval::Vote;
 use crate::clock::Time;
 use crate::digest::Digest;
-use crate::id::{AlertId, EffectId, RunId};
+use crate::id::{AlertId, ApprovalId, EffectId, RunId};
 use crate::journal::{ChainId, Entry};
 use crate::store::alerts::Alert;
+use crate::store::approvals::ApprovalRow;
 use crate::store::control::{Principal, Switches};
 use crate::store::error::{Error, Result};
 use crate::store::notices::Notice;
@@ -19,6 +21,8 @@ use crate::store::runs::{RunRow, RunStatus};
 pub(super) struct Part {
     pub(super) alerts: HashMap<AlertId, Alert>,
     pub(super) runs: HashMap<RunId, Run>,
+    pub(super) approvals: HashMap<ApprovalId, ApprovalRow>,
+    pub(super) votes: HashMap<RunId, Vec<(ApprovalId, Vote)>>,
     chains: HashMap<ChainId, Vec<Entry>>,
     /// Chain and place of every entry in the order it came; the position is the index plus one.
     feed: Vec<(ChainId, u64)>,

@@ -65,6 +65,16 @@ impl Part {
     fn run_mut(&mut self, id: RunId) -> Result<&mut Run> {
         self.runs.get_mut(&id).ok_or_else(|| missing(id))
     }
+
+    /// Makes an open run due at `at` at the latest.
+    pub(super) fn wake(&mut self, id: RunId, at: Time) -> Result<()> {
+        let run = self.run_mut(id)?;
+        if run.is_open() {
+            run.row.wake_at = run.row.wake_at.into_iter().chain([at]).min();
+            run.woken_at = run.woken_at.into_iter().chain([at]).min();
+        }
+        Ok(())
+    }
 }
 
 #[async_trait]
@@ -160,6 +170,7 @@ impl Runs for MemoryStore {
         let chain = ChainId::Run(claim.run);
         home::of_chain(partition, chain)?;
         home::of_entries(partition, chain, expected_len, &entries)?;
+        home::of_approvals(partition, &update.approvals)?;
         let mut part = self.part(partition)?;
         let row = &part.run_mut(claim.run)?.row;
         let gone = fenced(claim, row);
@@ -173,6 +184,9 @@ impl Runs for MemoryStore {
             Place::Next => {}
         }
         let (len, last) = part.push(chain, entries);
+        for row in &update.approvals {
+            part.approvals.insert(row.id, row.clone());
+        }
         let run = part.run_mut(claim.run)?;
         run.row.len = len;
         run.row.last = last;
@@ -182,13 +196,7 @@ impl Runs for MemoryStore {
 
     async fn wake(&self, partition: Partition, id: RunId, at: Time) -> Result<()> {
         home::of_chain(partition, ChainId::Run(id))?;
-        let mut part = self.part(partition)?;
-        let run = part.run_mut(id)?;
-        if run.is_open() {
-            run.row.wake_at = run.row.wake_at.into_iter().chain([at]).min();
-            run.woken_at = run.woken_at.into_iter().chain([at]).min();
-        }
-        Ok(())
+        self.part(partition)?.wake(id, at)
     }
 
     async fn release_worker(&self, partition: Partition, worker: &str) -> Result<()> {

@@ -3,6 +3,7 @@
 //! again.
 
 mod alerts;
+mod approvals;
 mod control;
 mod failure;
 mod feed;

@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use rusqlite::{Connection, Row, params};
 
 use super::SqliteStore;
+use super::approvals;
 use super::failure::Fallible;
 use super::job::Weight;
 use super::journal;
@@ -196,6 +197,9 @@ fn append(
         Place::Next => {}
     }
     journal::push(connection, partition, entries)?;
+    for row in &update.approvals {
+        approvals::put(connection, partition, row)?;
+    }
     let wake_at = match update.status {
         RunStatus::Open => update.wake_at.into_iter().chain(present.woken_at).min(),
         RunStatus::Parked | RunStatus::Settled => None,
@@ -219,7 +223,7 @@ fn append(
     Ok(Appended::New)
 }
 
-fn wake(connection: &Connection, id: RunId, at: Time) -> Fallible<()> {
+pub(super) fn wake(connection: &Connection, id: RunId, at: Time) -> Fallible<()> {
     if present(connection, id)?.open {
         connection.run(
             "UPDATE runs SET wake_at = min(coalesce(wake_at, ?2), ?2), woken_at = min(coalesce(woken_at, ?2), ?2)
@@ -336,6 +340,7 @@ impl Runs for SqliteStore {
         let chain = ChainId::Run(claim.run);
         home::of_chain(partition, chain)?;
         home::of_entries(partition, chain, expected_len, &entries)?;
+        home::of_approvals(partition, &update.approvals)?;
         let claim = claim.clone();
         self.write(Weight::Durable, move |connection| {
             append(

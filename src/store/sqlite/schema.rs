@@ -13,7 +13,8 @@ pub(super) const APPLICATION: i64 = 0x434f_5244;
 pub(super) const VERSION: i64 = 1 + STEPS.len() as i64;
 
 /// What each version has more than the one before it, from the second on. Never changed, only added to.
-const STEPS: [&str; 1] = ["
+const STEPS: [&str; 2] = [
+    "
 CREATE TABLE followers (
     partition INTEGER NOT NULL,
     follower TEXT NOT NULL,
@@ -36,7 +37,32 @@ CREATE INDEX notices_by_time ON notices (partition, at, key);
 CREATE INDEX notices_by_state ON notices (partition, state, at, key);
 CREATE INDEX notices_due ON notices (partition, due_at, key) WHERE due_at IS NOT NULL;
 CREATE INDEX notices_leading ON notices (partition, group_of) WHERE leads = 1;
-"];
+",
+    "
+CREATE TABLE approvals (
+    id TEXT NOT NULL PRIMARY KEY,
+    partition INTEGER NOT NULL,
+    run TEXT NOT NULL,
+    asked_at INTEGER NOT NULL,
+    open INTEGER NOT NULL,
+    state TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX approvals_by_time ON approvals (partition, asked_at, id);
+CREATE INDEX approvals_by_standing ON approvals (partition, open, asked_at, id);
+
+CREATE TABLE votes (
+    approval TEXT NOT NULL,
+    principal TEXT NOT NULL,
+    approve INTEGER NOT NULL,
+    partition INTEGER NOT NULL,
+    run TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    vote TEXT NOT NULL,
+    PRIMARY KEY (approval, principal, approve)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX votes_by_run ON votes (run);
+",
+];
 
 /// The first version.
 const TABLES: &str = "

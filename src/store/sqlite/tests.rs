@@ -127,6 +127,27 @@ fn a_newer_schema_is_refused() {
 }
 
 #[test]
+fn an_older_schema_is_brought_up_to_ours() {
+    let (_folder, path) = folder();
+    drop(open(&path));
+    let connection = Connection::open(&path).unwrap();
+    connection
+        .execute_batch("DROP TABLE votes; DROP TABLE approvals;")
+        .unwrap();
+    connection.pragma_update(None, "user_version", 2).unwrap();
+    drop(connection);
+    drop(open(&path));
+    let connection = Connection::open(&path).unwrap();
+    let version: i64 = connection
+        .pragma_query_value(None, "user_version", |row| row.get(0))
+        .unwrap();
+    let votes: i64 = connection
+        .query_row("SELECT count(*) FROM votes", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!((version, votes), (schema::VERSION, 0));
+}
+
+#[test]
 fn a_file_of_another_program_is_refused_and_left_alone() {
     let (_folder, path) = folder();
     let connection = Connection::open(&path).unwrap();

@@ -9,10 +9,16 @@
     reason = "a test fails by panicking"
 )]
 
+mod alertmanager;
 #[path = "../battery/engine.rs"]
 mod engine;
 mod relay;
 mod scim;
+#[path = "../it/serving.rs"]
+mod serving;
+mod sns;
+#[path = "../it/sns_key.rs"]
+mod sns_key;
 mod synapse;
 
 use cordon::connector::{Instance, Overrides, Settings};

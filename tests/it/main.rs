@@ -21,4 +21,7 @@ mod house;
 mod mutations;
 mod notify;
 mod senders;
+mod serving;
+mod sns_key;
+mod sources;
 mod spine;

@@ -140,6 +140,50 @@ fn normalise_of_a_control_message_prints_an_empty_list() {
 }
 
 #[test]
+fn a_look_up_is_answered_from_a_file_or_said_to_be_skipped() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = "/repos/example-org/backup-jobs/secret-scanning/alerts/42";
+    let answers = serde_json::json!({ path: { "secret": "AKIAIOSFODNN7EXAMPLE" } });
+    std::fs::write(dir.path().join("answers.json"), answers.to_string()).unwrap();
+    std::fs::write(dir.path().join("torn.json"), "[").unwrap();
+    let alert = data().join("alerts/github/secret_created.json");
+    let alert = alert.to_str().unwrap();
+    let header = ["--header", "X-GitHub-Event: secret_scanning_alert"];
+    let normalise = |more: &[&str]| {
+        let args = [&["normalise", "github", alert], &header[..], more].concat();
+        let output = cordon(dir.path(), &args);
+        (
+            serde_json::from_slice::<serde_json::Value>(&output.stdout).unwrap_or_default(),
+            String::from_utf8(output.stderr).unwrap(),
+        )
+    };
+    let (found, told) = normalise(&["--answers", "answers.json"]);
+    let entities = found[0]["entities"].as_array().unwrap();
+    assert!(
+        entities
+            .iter()
+            .any(|entity| entity["name"] == "AKIAIOSFODNN7EXAMPLE"),
+        "{found}"
+    );
+    assert_eq!(told, "");
+    let (found, told) = normalise(&[]);
+    assert_eq!(found[0]["activity"], "create");
+    assert!(
+        told.contains("a look-up was skipped") && told.contains(path),
+        "{told}"
+    );
+    assert!(told.contains("--answers FILE"), "{told}");
+    let (_, told) = normalise(&["--answers", "torn.json"]);
+    assert!(told.contains("holds no answers"), "{told}");
+    let bare = cordon(
+        dir.path(),
+        &["normalise", "github", alert, "--header", "nonsense"],
+    );
+    let told = String::from_utf8(bare.stderr).unwrap();
+    assert!(told.contains("`nonsense` is not a header"), "{told}");
+}
+
+#[test]
 fn match_says_which_triggers_and_why_not() {
     let dir = data().join("folder");
     insta::assert_snapshot!(transcript(&dir, &["match", "../alerts/cordon/finding.json"]));

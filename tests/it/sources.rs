@@ -128,6 +128,7 @@ async fn a_leaked_token_is_looked_up_after_an_outage_and_is_nowhere_on_disk() {
     // A redelivery is the same alert and asks nobody.
     let again = serving.kept("github", &headers, body).await;
     assert_eq!((again, vendor.asked().len()), (alert, 3));
+    assert_eq!(serving.all_disposed("github", 1).await.len(), 1);
     serving.server.stop().await.unwrap();
     nowhere(dir.path(), TOKEN);
 }

@@ -213,11 +213,12 @@ fn report(args: &Test, found: &Found, verdicts: &[Verdict], took: Duration) -> D
 fn summary(verdicts: &[Verdict], passed: usize, failed: usize, mistakes: usize, took: Duration) -> String {
     let of = |kind: Kind| verdicts.iter().filter(|verdict| verdict.kind == kind).count();
     let mut text = format!(
-        "{passed} passed, {failed} failed ({} of playbooks, {} calls, {} deliveries) in {:.2} s",
+        "{passed} passed, {failed} failed ({} of playbooks, {} calls, {} deliveries) in {:.2} s, {:.0} a second",
         of(Kind::Playbook),
         of(Kind::Call),
         of(Kind::Delivery),
-        took.as_secs_f64()
+        took.as_secs_f64(),
+        verdicts.len() as f64 / took.as_secs_f64().max(0.001)
     );
     if mistakes > 0 {
         text.push_str(&format!(

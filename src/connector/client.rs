@@ -156,6 +156,11 @@ impl Client {
         Ok(client)
     }
 
+    /// The wire in place of the network, where there is one.
+    pub(super) fn wire(&self) -> Option<&dyn Wire> {
+        self.wire.as_deref()
+    }
+
     /// Sends one request, and writes down that it did in `log`, whatever comes of it.
     pub(super) async fn send(
         &self,

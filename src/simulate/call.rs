@@ -9,7 +9,7 @@ use super::compare::{difference, short};
 use super::wire::Script;
 use crate::action::{Done, Fault, Outcome, Retry, Standing, Target};
 use crate::clock::{SetClock, duration_ms};
-use crate::connector::{Acted, Bound, Connector, Instance, Invoker, Looked, Overrides, Transport};
+use crate::connector::{Acted, Bound, Connector, Instance, Invoker, Looked, Overrides};
 use crate::diagnostic::{Diagnostic, nearest};
 use crate::finding::{Entity, Role};
 use crate::page::{Placed, listed};
@@ -39,11 +39,6 @@ pub async fn run(invoker: &Invoker, connector: &Arc<Connector>, case: &Case, cal
         &connector.manifest.auth,
         &call.requests,
     ));
-    if connector.manifest.transport != Transport::Http {
-        let message = "only connectors that speak HTTP can have cases of calls";
-        let help = "test it against a server, or through the cases of a playbook";
-        return vec![case.sheet.says("S009", &call.verb.span, message, help)];
-    }
     let sealed = Sealed::new(Arc::new(MemoryStore::new()), SealingKey::new([7; 32]));
     let invoker = invoker
         .over(script.clone(), Arc::new(SetClock::at(call.now)))

@@ -397,8 +397,8 @@ pub struct Exchange {
     pub span: Range<usize>,
     /// Method.
     pub method: Placed<String>,
-    /// Path.
-    pub path: Placed<String>,
+    /// Path; none of LDAP and SMTP.
+    pub path: Option<Placed<String>>,
     /// Host, where it matters.
     pub host: Option<Placed<String>>,
     /// Query, in part.

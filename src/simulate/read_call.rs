@@ -171,22 +171,37 @@ fn call(page: &mut Page<'_>, mut table: Table<'_, '_>) -> Option<Call> {
     })
 }
 
+/// What is asked of a server without paths.
+const SERVER_WORDS: [&str; 3] = ["SEARCH", "MODIFY", "SEND"];
+
 fn exchange(page: &mut Page<'_>, mut table: Table<'_, '_>) -> Option<Exchange> {
     let span = table.span.clone();
-    let methods = ["GET", "POST", "PUT", "PATCH", "DELETE"];
+    let methods = [
+        "GET", "POST", "PUT", "PATCH", "DELETE", "SEARCH", "MODIFY", "SEND",
+    ];
     let method = table.text(page, "method").unwrap_or(Placed {
         value: "GET".to_owned(),
         span: span.clone(),
     });
     let method = one_of(page, "method", Some(method), &methods);
-    let path = table.needed_text(page, "path");
+    // LDAP and SMTP have one server and no paths.
+    let is_http = method
+        .as_ref()
+        .is_none_or(|method| !SERVER_WORDS.contains(&method.value.as_str()));
+    let path = match table.text(page, "path") {
+        None if is_http => {
+            table.missing(page, "path");
+            None
+        }
+        path => Some(path),
+    };
     let host = table.text(page, "host");
     let query = table.map(page, "query");
     let headers = table.map(page, "headers");
     let json = table.data("json");
     let form = table.map(page, "form");
     let body = table.text(page, "body");
-    let answer = answer(page, &mut table, &span);
+    let answer = answer(page, &mut table, &span, is_http);
     table.finish(page);
     Some(Exchange {
         span,
@@ -202,7 +217,12 @@ fn exchange(page: &mut Page<'_>, mut table: Table<'_, '_>) -> Option<Exchange> {
     })
 }
 
-fn answer(page: &mut Page<'_>, table: &mut Table<'_, '_>, span: &Range<usize>) -> Option<Answer> {
+fn answer(
+    page: &mut Page<'_>,
+    table: &mut Table<'_, '_>,
+    span: &Range<usize>,
+    is_http: bool,
+) -> Option<Answer> {
     let Some(written) = table.data("answer") else {
         table.missing(page, "answer");
         return None;
@@ -229,8 +249,9 @@ fn answer(page: &mut Page<'_>, table: &mut Table<'_, '_>, span: &Range<usize>) -
     let text = table.text(page, "body").or_else(|| table.text(page, "xml"));
     let place = table.span.clone();
     table.finish(page);
-    let status = match status.map_or(Some(200), |status| u16::try_from(status.value).ok()) {
-        Some(status) if (100..600).contains(&status) => status,
+    let (least, usual) = if is_http { (100, 200) } else { (0, 0) };
+    let status = match status.map_or(Some(usual), |status| u16::try_from(status.value).ok()) {
+        Some(status) if (least..600).contains(&status) => status,
         _ => {
             page.mistake(
                 "S004",

@@ -863,3 +863,115 @@ fn every_shipped_case_passes_and_gives_the_same_every_time() {
     run();
     run();
 }
+
+/// A connector of two files that speaks something else than HTTP.
+fn speaks(transport: &str, script: &str, text: &str) -> Vec<String> {
+    let manifest = format!(
+        "name = \"probe\"\ntitle = \"Probe\"\nversion = \"1\"\ntransport = \"{transport}\"\n[auth]\nkind = \"none\"\n\
+         [actions.push_it]\ntitle = \"Go\"\nclass = \"opaque\"\nirreversible = true\npermission = \"none\"\n\
+         verify = {{ none = \"nothing shows it\" }}\n"
+    );
+    let all = BTreeMap::from([
+        ("connector.toml".to_owned(), manifest),
+        ("actions.rhai".to_owned(), script.to_owned()),
+    ]);
+    let probe = connector::Connector::parse(&all, "connectors/probe").unwrap();
+    said(suite::of_connector(Arc::new(probe), &files(text)))
+}
+
+#[test]
+fn a_directory_is_asked_in_its_own_words() {
+    let script = r#"fn push_it(target, args) {
+        let found = ldap::search(#{ base: "dc=x", scope: "sub", filter: #{ uid: "a*" }, attributes: ["mail"] });
+        if found.entries.len() != 1 { throw error("none", found.message); }
+        let done = ldap::modify(found.entries[0].dn, #{ replace: #{ flag: ["512"] } });
+        if done.code != 0 { return #{ not_done: true, code: done.name }; }
+        #{ done: true, result: #{ mail: found.entries[0].attributes.mail[0] } }
+    }"#;
+    let case = |filter: &str, answer: &str, expect: &str| {
+        let text = format!(
+            "act = 'push_it'\nbase_url = 'ldaps://dc.example'\n[[request]]\nmethod = 'SEARCH'\n\
+             json = {{ base = 'dc=x', scope = 'sub', filter = '{filter}', attributes = ['mail'] }}\n\
+             answer = {{ json = {{ entries = [{{ dn = 'cn=a', attributes = {{ mail = ['a@x'] }} }}] }} }}\n\
+             [[request]]\nmethod = 'MODIFY'\njson = {{ dn = 'cn=a', replace = {{ flag = ['512'] }} }}\n\
+             answer = {answer}\n[expect]\n{expect}\n"
+        );
+        speaks("ldap", script, &text)
+    };
+    let filter = "(uid=a\\2a)";
+    assert_eq!(
+        case(filter, "{}", "outcome = 'done'\nresult = { mail = 'a@x' }"),
+        Vec::<String>::new()
+    );
+    assert_eq!(
+        case(filter, "'lost'", "outcome = 'unknown'\ncode = 'connection-lost'"),
+        Vec::<String>::new()
+    );
+    assert_eq!(
+        case(filter, "'refused'", "outcome = 'not_done'\nretry = 'backoff'"),
+        Vec::<String>::new()
+    );
+    assert_eq!(
+        case(
+            filter,
+            "{ status = 50 }",
+            "outcome = 'not_done'\ncode = 'permission'"
+        ),
+        Vec::<String>::new()
+    );
+    assert_eq!(
+        case("(uid=a*)", "{}", "outcome = 'done'"),
+        [
+            "S012:5 the JSON body of the request is not as expected: `filter` is `(uid=a\\2a)`, expected `(uid=a*)`"
+        ]
+    );
+    assert_eq!(
+        case(filter, "{ status = 50 }", "outcome = 'done'"),
+        ["S011:12 the outcome is `not_done`, expected `done`"]
+    );
+}
+
+#[test]
+fn a_mail_server_is_asked_in_its_own_words() {
+    let script = r#"fn push_it(target, args) {
+        let sent = smtp::send(#{ from: "c@x.example", to: ["a@x.example", "b@x.example"], subject: "Hello", text: "body" });
+        #{ done: true, result: #{ accepted: sent.accepted, response: sent.response } }
+    }"#;
+    let case = |to: &str, answer: &str, expect: &str| {
+        let text = format!(
+            "act = 'push_it'\nbase_url = 'smtps://mail.example'\n[[request]]\nmethod = 'SEND'\n\
+             headers = {{ x-envelope-to = '{to}' }}\nbody = 'Subject: Hello'\nanswer = {answer}\n[expect]\n{expect}\n"
+        );
+        speaks("smtp", script, &text)
+    };
+    let both = "a@x.example, b@x.example";
+    let queued = "{ status = 250, json = { message = 'queued' } }";
+    let one = "{ json = { refused = [{ to = 'a@x.example', code = 550, text = 'no' }] } }";
+    let none =
+        "{ json = { refused = [{ to = 'a@x.example', code = 450 }, { to = 'b@x.example', code = 550 }] } }";
+    for (answer, expect) in [
+        (queued, "outcome = 'done'\nresult = { response = 'queued' }"),
+        (one, "outcome = 'done'\nresult = { accepted = ['b@x.example'] }"),
+        (
+            none,
+            "outcome = 'not_done'\ncode = 'vendor-busy'\nretry = 'backoff'",
+        ),
+        (
+            "{ status = 554 }",
+            "outcome = 'not_done'\ncode = 'refused'\nretry = 'never'",
+        ),
+        (
+            "{ status = 451 }",
+            "outcome = 'not_done'\ncode = 'vendor-busy'\nretry = 'backoff'",
+        ),
+        ("'refused'", "outcome = 'not_done'\ncode = 'unreachable'"),
+        ("'lost'", "outcome = 'unknown'\ncode = 'connection-lost'"),
+    ] {
+        assert_eq!(case(both, answer, expect), Vec::<String>::new(), "{answer}");
+    }
+    let found = case("a@x.example", queued, "outcome = 'done'");
+    assert!(
+        found[0].starts_with("S012:5 the headers of the request is not as expected"),
+        "{found:?}"
+    );
+}

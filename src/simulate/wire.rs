@@ -56,7 +56,7 @@ impl Script {
             inner.seen.join(", then ")
         };
         for left in &inner.expected {
-            let message = format!("{} {} was never sent", left.method.value, left.path.value);
+            let message = format!("{} was never sent", named(left));
             failures.push(
                 self.sheet
                     .says("S012", &left.span, message, format!("sent: {came}")),
@@ -82,11 +82,9 @@ impl Script {
             "method",
             word("it", &wanted.method.value, &sent.method),
         );
-        differs(
-            &wanted.path.span,
-            "path",
-            word("it", &wanted.path.value, sent.url.path()),
-        );
+        if let Some(path) = &wanted.path {
+            differs(&path.span, "path", word("it", &path.value, sent.url.path()));
+        }
         if let Some(host) = &wanted.host {
             differs(
                 &host.span,
@@ -149,7 +147,10 @@ impl Wire for Script {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         let path = sent.url.path().to_owned();
         let is_token = self.token_path.as_deref() == Some(path.as_str());
-        let is_expected = inner.expected.front().is_some_and(|next| next.path.value == path);
+        let is_expected = inner
+            .expected
+            .front()
+            .is_some_and(|next| next.path.as_ref().is_some_and(|wanted| wanted.value == path));
         if is_token && !is_expected {
             let token =
                 json!({ "access_token": "simulated-token", "token_type": "bearer", "expires_in": 1799 });
@@ -234,4 +235,12 @@ fn as_texts(map: &Map<String, Value>) -> Value {
             .map(|(name, value)| (name.clone(), text(value)))
             .collect(),
     )
+}
+
+/// Method and path of an expected request.
+fn named(exchange: &Exchange) -> String {
+    match &exchange.path {
+        Some(path) => format!("{} {}", exchange.method.value, path.value),
+        None => exchange.method.value.clone(),
+    }
 }

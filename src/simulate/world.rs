@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 use super::case::{Behaviour, Fact, How};
 use crate::action::{ActionName, ActionSpec, Class, Done, Fault, Outcome, Reading, Retry, Target};
 use crate::clock::{Clock, SetClock, Time};
-use crate::connector::{Acted, Catalog, Instances, Looked, bind, bind_at};
+use crate::connector::{Acted, Bound, Catalog, Instances, Looked, bind, bind_at};
 use crate::finding::Entity;
 use crate::playbook::Loaded;
 use crate::run::{Binding, Vendors};
@@ -143,6 +143,22 @@ impl World {
         found
     }
 
+    /// Nobody owns what has no target, such as a message. Where several could do it and `[bind]` does not say, the
+    /// first instance does.
+    fn bind_without_target(&self, connectors: &Catalog, action: &ActionName) -> Result<Vec<Bound>, Fault> {
+        let mut instances = (*self.instances).clone();
+        for instance in &mut instances.all {
+            instance.when.clear();
+        }
+        bind(connectors, &instances, action, None, None).or_else(|fault| {
+            let named = instances
+                .all
+                .iter()
+                .find_map(|instance| bind(connectors, &instances, action, None, Some(&instance.name)).ok());
+            named.filter(|_| fault.code == "ambiguous-binding").ok_or(fault)
+        })
+    }
+
     /// The fact about a target at an instance that `says` something there.
     fn fact(&self, instance: &str, names: &[&str], says: impl Fn(&Fact) -> bool) -> Option<&Fact> {
         let is_it = |fact: &&Fact| {
@@ -182,14 +198,16 @@ impl World {
     }
 
     /// Puts a target into the state that means an action is in force, at once, later or never.
-    fn move_to(&self, binding: &Binding, target: Option<&Target>, pending: Option<Option<u64>>) {
-        let (Some(target), Some(verify)) = (target, &binding.spec.verify) else {
+    /// What has no target, such as a message, is read back under its key.
+    fn move_to(&self, binding: &Binding, target: Option<&Target>, key: &str, pending: Option<Option<u64>>) {
+        let Some(verify) = &binding.spec.verify else {
             return;
         };
+        let id = target.map_or(key, |target| target.id.as_str());
         let Some(done) = verify.in_force.first().cloned() else {
             return;
         };
-        let (now, place) = (self.clock.now(), place(binding, target));
+        let (now, place) = (self.clock.now(), place(binding, id));
         let mut inner = self.inner();
         let shown = match pending {
             None => Shown {
@@ -225,10 +243,10 @@ fn names_of(inner: &Inner, target: &Target) -> Vec<String> {
     names
 }
 
-fn place(binding: &Binding, target: &Target) -> Place {
+fn place(binding: &Binding, id: &str) -> Place {
     let read = || binding.spec.verify.as_ref().map(|verify| verify.read.clone());
     let facet = binding.spec.facet.clone().or_else(read).unwrap_or_default();
-    (binding.instance.clone(), target.id.clone(), facet)
+    (binding.instance.clone(), id.to_owned(), facet)
 }
 
 /// The state a target has before anything was done to it: the one that undoing brings back.
@@ -283,7 +301,10 @@ impl Vendors for World {
         action: &ActionName,
         entity: Option<&Entity>,
     ) -> Result<Vec<Binding>, Fault> {
-        let bound = bind(&loaded.connectors, &self.instances, action, entity, None)?;
+        let bound = match entity {
+            Some(_) => bind(&loaded.connectors, &self.instances, action, entity, None)?,
+            None => self.bind_without_target(&loaded.connectors, action)?,
+        };
         Ok(bound
             .into_iter()
             .map(|bound| Binding {
@@ -368,13 +389,17 @@ impl Vendors for World {
             let message = format!("{} cannot be read here", target.label());
             return looked(Err((Fault::new(&code, message), Retry::Backoff)));
         }
-        let place = place(binding, target);
+        let place = place(binding, &target.id);
         let about = |fact: &Fact| fact.facet.as_ref().is_none_or(|facet| *facet == place.2);
         let state = self
             .fact(here, &names, |fact| fact.state.is_some() && about(fact))
             .and_then(|fact| fact.state.clone())
             .unwrap_or_else(|| state_before(&loaded.connectors, &binding.spec));
         let mut fields = fields_before(&binding.spec);
+        if binding.spec.targets.is_empty() {
+            // Of what was made, reading is all there is to go on with after a lost answer.
+            fields.insert("id".into(), "simulated".into());
+        }
         if let Some(fact) = self.fact(here, &names, |fact| !fact.fields.is_empty() && about(fact)) {
             fields.extend(fact.fields.clone());
         }
@@ -397,7 +422,7 @@ impl Vendors for World {
         binding: &Binding,
         target: Option<&Target>,
         _: &Map<String, Value>,
-        _: &str,
+        key: &str,
     ) -> Acted {
         let spec = &binding.spec;
         let done = |result: Value| {
@@ -408,11 +433,11 @@ impl Vendors for World {
         };
         match self.behaviour(binding, target) {
             None => {
-                self.move_to(binding, target, None);
+                self.move_to(binding, target, key, None);
                 done(usual_result(spec, target))
             }
             Some(How::Answers(result)) => {
-                self.move_to(binding, target, None);
+                self.move_to(binding, target, key, None);
                 done(result.clone())
             }
             Some(How::NotDone { code, message, retry }) => acted(Outcome::NotDone {
@@ -421,20 +446,20 @@ impl Vendors for World {
             }),
             Some(How::Lost { happened }) => {
                 if *happened {
-                    self.move_to(binding, target, None);
+                    self.move_to(binding, target, key, None);
                 }
                 acted(Outcome::Unknown {
                     fault: Fault::new("timeout", "no answer in time"),
                 })
             }
             Some(How::Pending { ms }) => {
-                self.move_to(binding, target, Some(*ms));
+                self.move_to(binding, target, key, Some(*ms));
                 done(usual_result(spec, target))
             }
             Some(How::Contradicted) => done(usual_result(spec, target)),
             Some(How::Killed { happened }) => {
                 if *happened {
-                    self.move_to(binding, target, None);
+                    self.move_to(binding, target, key, None);
                 }
                 self.killed.notify_one();
                 std::future::pending().await

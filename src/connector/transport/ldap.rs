@@ -17,9 +17,11 @@ use super::super::client::{Broken, shown};
 use super::super::dial::{connect, unreachable};
 use super::super::egress::is_loopback;
 use super::super::settle::{Change, Stop};
+use super::super::wire::Wire;
 use super::attempt::{Attempt, never};
 use super::ldap_call::Call;
 use super::scrub::scrubbed;
+use super::wired;
 use crate::action::{Fault, Request, Retry};
 use crate::limits::{LDAP_ENTRIES_MAX, VENDOR_BODY_BYTES_MAX, VENDOR_CONNECT_MS};
 use crate::script::Asked;
@@ -88,6 +90,9 @@ impl Attempt<'_> {
         line: &mut Request,
         reached: &mut Reached,
     ) -> Result<Answer, Failed> {
+        if let Some(wire) = self.invoker.client.wire() {
+            return over(wire, url, &call, reached);
+        }
         let tls = url.scheme() == "ldaps";
         let plain = !tls && self.bound.instance.without_tls && is_loopback(url);
         let port = url.port().unwrap_or(if tls { 636 } else { 389 });
@@ -213,6 +218,25 @@ impl Attempt<'_> {
         }
         Ok(value)
     }
+}
+
+/// The same operation over a wire in place of the network.
+fn over(wire: &dyn Wire, url: &Url, call: &Call, reached: &mut Reached) -> Result<Answer, Failed> {
+    let mut told = wired::ldap(wire, url, call).map_err(|nothing| match nothing {
+        wired::Nothing::Refused => Failed::Broke(unreachable("the host cannot be connected to".into())),
+        wired::Nothing::Lost => {
+            *reached = Reached::Sent;
+            Failed::Broke(lost("the connection broke before the answer was complete"))
+        }
+    })?;
+    let result = wired::result(&told);
+    Ok(match call {
+        Call::Modify { .. } => Answer::Modified(result),
+        Call::Search { .. } => match told.rest.remove("entries") {
+            Some(Value::Array(entries)) => Answer::Found(entries, result),
+            _ => Answer::Found(Vec::new(), result),
+        },
+    })
 }
 
 enum Failed {

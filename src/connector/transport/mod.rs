@@ -10,5 +10,6 @@ mod mail;
 mod scrub;
 mod smtp;
 mod smtp_session;
+mod wired;
 
 pub(super) use attempt::{Attempt, handle_of};

@@ -11,9 +11,11 @@ use url::Url;
 
 use super::super::client::shown;
 use super::super::settle::{Change, Stop};
+use super::super::wire::Wire;
 use super::attempt::{Attempt, never};
 use super::mail::Mail;
 use super::scrub::scrubbed;
+use super::wired;
 use crate::action::{Fault, Request, Retry};
 use crate::script::Asked;
 
@@ -75,6 +77,9 @@ impl Attempt<'_> {
         line: &mut Request,
         begun: &mut bool,
     ) -> Result<Sent, Stop> {
+        if let Some(wire) = self.invoker.client.wire() {
+            return self.over(wire, url, mail, line);
+        }
         let mut session = self.session(url, line).await?;
         let mut options = Vec::new();
         if !mail.is_ascii() {
@@ -120,6 +125,47 @@ impl Attempt<'_> {
                 Err(Stop::Unknown(self.fault("connection-lost", message)))
             }
         }
+    }
+
+    /// The same message over a wire in place of the network.
+    fn over(&self, wire: &dyn Wire, url: &Url, mail: &Mail, line: &mut Request) -> Result<Sent, Stop> {
+        let told = wired::smtp(wire, url, mail).map_err(|nothing| match nothing {
+            wired::Nothing::Refused => {
+                let fault = self.fault("unreachable", "the host cannot be connected to");
+                Stop::NotDone(fault, Retry::Backoff)
+            }
+            wired::Nothing::Lost => {
+                let message = "the connection broke before the server said whether it took the message";
+                Stop::Unknown(self.fault("connection-lost", message))
+            }
+        })?;
+        line.status = Some(told.status);
+        match told.status {
+            code @ 400..=499 => {
+                let message = format!("the server answered {code}: try later");
+                return Err(Stop::NotDone(self.fault("vendor-busy", &message), Retry::Backoff));
+            }
+            code @ 500.. => {
+                let message = format!("the server answered {code}");
+                return Err(never(self.fault("refused", &message)));
+            }
+            _ => {}
+        }
+        let refused = match told.rest.get("refused") {
+            Some(Value::Array(refused)) => refused.clone(),
+            _ => Vec::new(),
+        };
+        let is_refused = |to: &String| refused.iter().any(|one| one.get("to") == Some(&json!(to)));
+        let all = mail.to.iter().map(ToString::to_string);
+        let accepted: Vec<String> = all.filter(|to| !is_refused(to)).collect();
+        if accepted.is_empty() {
+            return Err(self.nobody(refused, line));
+        }
+        Ok(Sent {
+            accepted,
+            refused,
+            response: told.message,
+        })
     }
 
     /// Names each recipient: those the server takes, and those it does not with its reasons.

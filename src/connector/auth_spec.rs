@@ -14,6 +14,8 @@ pub enum AuthSpec {
     None,
     /// `Authorization: Bearer TOKEN` with the credential `token`.
     Bearer,
+    /// As [`AuthSpec::Bearer`] where the instance gives a `token`, and nothing where it does not.
+    BearerIfGiven,
     /// The credential `token` in a header of the vendor's own, after a prefix such as `SSWS `.
     Header {
         /// The header's name.
@@ -60,7 +62,7 @@ impl AuthSpec {
     /// The credentials an instance has to give.
     pub fn credentials(&self) -> &'static [&'static str] {
         match self {
-            AuthSpec::None => &[],
+            AuthSpec::None | AuthSpec::BearerIfGiven => &[],
             AuthSpec::Bearer | AuthSpec::Header { .. } => &["token"],
             AuthSpec::Basic => &["username", "password"],
             AuthSpec::Oauth2 { .. } => &["client_id", "client_secret"],
@@ -73,6 +75,7 @@ impl AuthSpec {
     pub fn optional_credentials(&self) -> Vec<&str> {
         match self {
             AuthSpec::Oauth2 { optional, .. } => optional.iter().map(String::as_str).collect(),
+            AuthSpec::BearerIfGiven => vec!["token"],
             AuthSpec::Sigv4 { .. } => vec!["session_token"],
             _ => Vec::new(),
         }
@@ -93,7 +96,11 @@ pub(super) fn read(page: &mut Page<'_>, mut table: Table<'_, '_>, transport: Tra
     }
     let auth = match kind.value.as_str() {
         "none" => Some(AuthSpec::None),
-        "bearer" => Some(AuthSpec::Bearer),
+        "bearer" => Some(if table.flag(page, "optional") {
+            AuthSpec::BearerIfGiven
+        } else {
+            AuthSpec::Bearer
+        }),
         "basic" => Some(AuthSpec::Basic),
         "standard-webhooks" => Some(AuthSpec::StandardWebhooks),
         "header" => table.needed_text(page, "header").map(|name| AuthSpec::Header {

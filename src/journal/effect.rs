@@ -152,6 +152,16 @@ impl EffectState {
             .map_or(&self.bound.args, |attempt| &attempt.intent.args)
     }
 
+    /// The arguments a reading of it is given: those it is made with and, once there is one, the key it was made
+    /// under, by which a vendor that was given the key knows it.
+    pub fn reading_args(&self) -> serde_json::Map<String, Value> {
+        let mut args = self.args().clone();
+        if let Some(attempt) = self.last() {
+            args.insert("idempotency_key".to_owned(), attempt.intent.key.clone().into());
+        }
+        args
+    }
+
     /// An effect that is bound and nothing else.
     pub fn new(bound: Bound) -> EffectState {
         EffectState {

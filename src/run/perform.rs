@@ -213,7 +213,13 @@ async fn probe(context: &Context, loaded: &Loaded, effect: &EffectState) -> Perf
     };
     let Looked { result, requests } = context
         .vendors
-        .read(loaded, &binding(effect), &verify.read, &target, effect.args())
+        .read(
+            loaded,
+            &binding(effect),
+            &verify.read,
+            &target,
+            &effect.reading_args(),
+        )
         .await;
     let reading = match result {
         Ok(reading) => reading,
@@ -281,7 +287,13 @@ async fn verify(context: &Context, loaded: &Loaded, effect: &EffectState) -> Per
     };
     let Looked { result, requests } = context
         .vendors
-        .read(loaded, &binding(effect), &read_back.read, &target, effect.args())
+        .read(
+            loaded,
+            &binding(effect),
+            &read_back.read,
+            &target,
+            &effect.reading_args(),
+        )
         .await;
     let reading = result.ok();
     let standing = reading.as_ref().map(|reading| effect.judge(reading));

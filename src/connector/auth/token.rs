@@ -19,7 +19,8 @@ pub(in super::super) fn attach(
     let (name, value) = match auth {
         // These sign the finished request instead.
         AuthSpec::None | AuthSpec::Sigv4 { .. } | AuthSpec::StandardWebhooks => return Ok(()),
-        AuthSpec::Bearer => (
+        AuthSpec::BearerIfGiven if !instance.credentials.contains_key("token") => return Ok(()),
+        AuthSpec::Bearer | AuthSpec::BearerIfGiven => (
             AUTHORIZATION,
             Secret::new(format!("Bearer {}", credential(instance, "token")?.expose())),
         ),

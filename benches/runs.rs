@@ -27,7 +27,7 @@ use cordon::connector::{Acted, Catalog, Looked};
 use cordon::finding::{Entity, EntityType, SeverityId};
 use cordon::guardrail::Policy;
 use cordon::id::{Partition, RunId};
-use cordon::intake::{Auth, Content, Gate, Headers, Normaliser, Pipeline, Profile};
+use cordon::intake::{Auth, Content, Gate, Headers, Normaliser, Pipeline, Profile, Stock};
 use cordon::journal::{Cause, OnFailure, PlaybookKind};
 use cordon::playbook::{Bundle, Loaded, Parts};
 use cordon::run::{Binding, Builtins, Context, Handle, Start, Vendors, work};
@@ -352,10 +352,12 @@ async fn latency(per_second: usize, seconds: usize) {
         )
     };
     let profiles = Arc::new(BTreeMap::from([("generic".to_owned(), profile)]));
-    let content = Arc::new(Content {
+    let content = Arc::new(Content::fixed(Stock {
+        connectors: Arc::default(),
+        written: Vec::new(),
         index: Index::build(vec![trigger]),
         bundles: BTreeMap::from([("three".to_owned(), bench.bundle.clone())]),
-    });
+    }));
     let (keep, kept) = mpsc::channel(4_096);
     let gate = Arc::new(Gate::new(
         bench.store.clone(),

@@ -9,6 +9,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use crate::clock::Clock;
+use crate::config::Config;
 use crate::connector::{self, Fetcher, Instances, Invoker};
 use crate::digest::Digest;
 use crate::guardrail::Policy;
@@ -20,6 +21,7 @@ use crate::script::Evaluators;
 use crate::secret::SealingKey;
 use crate::store::{Sealed, Store};
 
+mod content;
 mod demo;
 mod serve;
 
@@ -150,6 +152,13 @@ impl Node {
             stop,
             tasks,
         })
+    }
+
+    /// Looks at the folders of content from now on, and loads them again when they change.
+    fn watch_content(&mut self, config: &Config) {
+        let (content, handle) = (self.content.clone(), self.handle.clone());
+        let watching = content::watch(content, handle, config.clone(), self.stop.clone());
+        self.tasks.spawn(watching);
     }
 
     /// Stops in an orderly way: nothing new is begun, effects under way are finished and recorded.

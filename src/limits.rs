@@ -80,6 +80,11 @@ pub const STORE_QUEUE_MAX: usize = 4_096;
 /// Largest payload of one journal entry, bytes.
 pub const ENTRY_BYTES_MAX: usize = 1 << 20;
 
+/// How often the folders of content are looked at, ms. A change is taken when two looks agree.
+pub const CONTENT_LOOK_MS: u64 = 1_000;
+/// Most files of content that are watched.
+pub const CONTENT_FILES_MAX: usize = 20_000;
+
 /// Most entities held by one `list` answer of the API.
 pub const PAGE_MAX: usize = 1_000;
 

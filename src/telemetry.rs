@@ -39,6 +39,8 @@ pub struct Telemetry {
     registry: Registry,
     deliveries: Family<Labels, Counter>,
     uptime: Gauge,
+    content_loaded: Gauge,
+    content_refused: Gauge,
     started: Instant,
     kept: AtomicU64,
     baseline: Mutex<Option<Baseline>>,
@@ -64,12 +66,23 @@ impl Telemetry {
         let mut registry = Registry::with_prefix("cordon");
         let deliveries = Family::<Labels, Counter>::default();
         let uptime = Gauge::default();
+        let (content_loaded, content_refused) = (Gauge::default(), Gauge::default());
         registry.register(
             "build",
             "What is running",
             Info::new(vec![("version", version.to_owned())]),
         );
         registry.register("uptime_seconds", "Since this process began", uptime.clone());
+        registry.register(
+            "content_loaded_seconds",
+            "When the content in use was loaded, since 1970",
+            content_loaded.clone(),
+        );
+        registry.register(
+            "content_refused",
+            "1 while newer content has errors and is not in use",
+            content_refused.clone(),
+        );
         registry.register(
             "deliveries",
             "Deliveries by source and status answered",
@@ -80,6 +93,8 @@ impl Telemetry {
             registry,
             deliveries,
             uptime,
+            content_loaded,
+            content_refused,
             started: Instant::now(),
             kept: AtomicU64::new(0),
             baseline: Mutex::new(None),
@@ -98,6 +113,13 @@ impl Telemetry {
     /// An alert was kept for the first time, and its sender told so.
     pub fn kept(&self) {
         self.kept.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// How the content stands: when it was loaded, and whether newer content was refused.
+    pub fn content(&self, loaded_at: Time, is_refused: bool) {
+        let seconds = loaded_at.0 / 1_000;
+        self.content_loaded.set(seconds);
+        self.content_refused.set(i64::from(is_refused));
     }
 
     /// Since the process began, ms.

@@ -13,13 +13,11 @@ use tokio::net::TcpListener;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
-use super::{Node, Parts};
+use super::{Node, Parts, content};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, Machine, StoreUrl};
-use crate::connector;
 use crate::diagnostic::Diagnostic;
 use crate::intake::Content;
-use crate::playbook;
 use crate::server::{self, Services};
 use crate::store::Store;
 use crate::store::memory::MemoryStore;
@@ -45,6 +43,8 @@ pub struct Server {
     pub store: Arc<dyn Store>,
     /// Says why, when the store can no longer be trusted.
     pub fatal: watch::Receiver<Option<String>>,
+    content: Arc<Content>,
+    handle: crate::run::Handle,
     node: Node,
     surface: JoinHandle<std::io::Result<()>>,
     shut: oneshot::Sender<()>,
@@ -54,10 +54,8 @@ impl Server {
     /// Starts one. Work left by an earlier process is taken up at once.
     pub async fn start(config: &Config, options: &ServeOptions) -> anyhow::Result<Server> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let connectors = Arc::new(connector::Catalog::load(config.connectors.as_deref()).map_err(mistakes)?);
-        let folders: Vec<_> = config.playbooks.iter().cloned().collect();
-        let playbooks =
-            playbook::Catalog::load_in(&folders, &connectors, &config.estate()).map_err(mistakes)?;
+        let stock = content::load(config).map_err(mistakes)?;
+        let connectors = stock.connectors.clone();
         let resolved = config
             .resolve(&connectors, &Machine { run_commands: true })
             .map_err(mistakes)?;
@@ -66,20 +64,15 @@ impl Server {
         let first = server::bootstrap(&*store, &*clock)
             .await
             .context("failed to make the first principal")?;
-        let content = Content {
-            index: playbooks.index(),
-            bundles: playbooks
-                .all()
-                .map(|p| (p.manifest.id.clone(), p.bundle.clone()))
-                .collect(),
-        };
+        let again = config.clone();
+        let content = Content::new(stock, clock.now(), Box::new(move || content::load(&again)));
         // Before the node works: an address that is taken must not leave effects under way behind.
         let listen = options.listen.unwrap_or(config.listen);
         let listener = TcpListener::bind(listen).await.with_context(|| {
             format!("failed to listen on {listen}: is another server there? `--listen` names another address")
         })?;
         let address = listener.local_addr()?;
-        let node = Node::start(Parts {
+        let mut node = Node::start(Parts {
             store: store.clone(),
             clock,
             key,
@@ -95,6 +88,7 @@ impl Server {
             (text, true) => tracing::warn!("{text}"),
             (text, false) => tracing::info!("{text}"),
         }
+        node.watch_content(config);
         let version = env!("CARGO_PKG_VERSION");
         let services = Arc::new(Services {
             gate: node.gate.clone(),
@@ -117,6 +111,8 @@ impl Server {
             first_token,
             store,
             fatal,
+            content: node.content.clone(),
+            handle: node.handle.clone(),
             node,
             surface,
             shut,
@@ -139,15 +135,21 @@ impl Server {
 pub async fn serve(config: Config, options: ServeOptions) -> anyhow::Result<()> {
     // Heard from before anybody is told that it listens: a stop that comes right then is an orderly one too.
     let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    let mut again = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup())?;
     let mut server = Server::start(&config, &options).await?;
     if let Some(token) = &server.first_token {
         eprintln!("made the principal `admin`; this token is shown once:\n\n  export CORDON_TOKEN={token}\n");
     }
     eprintln!("listening on http://{}", server.address);
-    let broken = tokio::select! {
-        _ = tokio::signal::ctrl_c() => None,
-        _ = terminate.recv() => None,
-        fatal = server.fatal.wait_for(Option::is_some) => fatal.ok().and_then(|why| why.clone()),
+    let broken = loop {
+        tokio::select! {
+            _ = tokio::signal::ctrl_c() => break None,
+            _ = terminate.recv() => break None,
+            Some(()) = again.recv() => {
+                content::reload(server.content.clone(), server.handle.clone(), "a hang-up signal came").await;
+            }
+            fatal = server.fatal.wait_for(Option::is_some) => break fatal.ok().and_then(|why| why.clone()),
+        }
     };
     if let Some(why) = broken {
         // What was not written cannot be written now: leave, and let the next start find out what happened.

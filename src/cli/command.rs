@@ -7,7 +7,7 @@ use clap::{Parser, Subcommand};
 use super::failure::{Done, Exit, Failure};
 use super::{
     act, alerts, approvals, check, connectors, contained, demo, explain, halt, init, matching, normalise,
-    notify, output, range, run, runs, send, serve, show, testing, token, undo,
+    notify, output, permissions, range, reload, run, runs, send, serve, show, testing, token, undo,
 };
 
 const EXIT_CODES: &str = "Exit codes:
@@ -83,10 +83,14 @@ enum Command {
     Notify(notify::Notify),
     /// Says who is on call
     Oncall(notify::Oncall),
+    /// Has the server load connectors, playbooks and triggers again
+    Reload(reload::Reload),
     /// Makes and lists tokens for the API
     Token(token::Token),
     /// Lists connectors, their actions and permissions
     Connectors(connectors::Connectors),
+    /// Says the least each vendor has to grant for the playbooks
+    Permissions(permissions::Permissions),
     /// Explains an error code
     Explain(explain::Explain),
 }
@@ -135,8 +139,10 @@ async fn dispatch(command: Command) -> Done {
         Command::Notifications(args) => notify::notifications(args).await,
         Command::Notify(args) => notify::run(args).await,
         Command::Oncall(args) => notify::oncall(args).await,
+        Command::Reload(args) => reload::run(args).await,
         Command::Token(args) => token::run(args).await,
         Command::Connectors(args) => connectors::run(&args),
+        Command::Permissions(args) => permissions::run(&args),
         Command::Explain(args) => explain::run(&args),
     }
 }
@@ -184,6 +190,7 @@ mod tests {
             "explain",
             "notifications",
             "oncall",
+            "permissions",
         ];
         let command = Cli::command();
         for name in reading {

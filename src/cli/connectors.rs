@@ -12,11 +12,15 @@ use crate::action::{ActionSpec, Class};
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   cordon connectors
-  cordon connectors --json | jq '.[].actions[].permission'")]
+  cordon connectors --json | jq '.[].actions[].permission'
+  cordon connectors --markdown > reference.md")]
 pub struct Connectors {
     /// Print JSON
     #[arg(long)]
     json: bool,
+    /// Print a page with everything the manifests say
+    #[arg(long, conflicts_with = "json")]
+    markdown: bool,
     #[command(flatten)]
     place: Place,
 }
@@ -45,6 +49,9 @@ pub fn run(args: &Connectors) -> Done {
             })
             .collect();
         return output::json(&list);
+    }
+    if args.markdown {
+        return output::data(&crate::connector::reference(&catalog));
     }
     let mut text = String::new();
     for one in catalog.connectors() {

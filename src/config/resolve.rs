@@ -70,6 +70,31 @@ impl Config {
             Err(in_order(work.mistakes))
         }
     }
+
+    /// Where actions go, without the secrets to go there: for looking at what a configuration means.
+    ///
+    /// # Errors
+    /// Everything about instances, `[bind]` and `[identities]` that does not fit.
+    pub fn instances(&self, catalog: &Catalog) -> Result<Instances, Vec<Diagnostic>> {
+        let mut work = Work {
+            config: self,
+            catalog,
+            secrets: &Withheld,
+            mistakes: Vec::new(),
+        };
+        let all = self.instances.iter().filter_map(|draft| work.instance(draft));
+        let instances = Instances {
+            all: all.collect(),
+            bind: work.bind(),
+            identities: work.identities(),
+        };
+        if work.mistakes.is_empty() {
+            Ok(instances)
+        } else {
+            Err(in_order(work.mistakes))
+        }
+    }
+
     /// One source alone, as [`Config::resolve`] would have it: for a sender, who has its secret and no other.
     ///
     /// # Errors
@@ -118,6 +143,23 @@ impl Config {
         } else {
             Err(in_order(work.mistakes))
         }
+    }
+}
+
+/// Secrets for whoever only looks: every one is there and none is read.
+struct Withheld;
+
+impl Secrets for Withheld {
+    fn env(&self, _: &str) -> Option<String> {
+        Some("withheld".to_owned())
+    }
+
+    fn file(&self, _: &std::path::Path) -> Result<String, String> {
+        Ok("withheld".to_owned())
+    }
+
+    fn command(&self, _: &str) -> Result<String, String> {
+        Ok("withheld".to_owned())
     }
 }
 

@@ -1,6 +1,7 @@
 //! How an alert becomes findings: authenticate the raw bytes, read them strictly, open envelopes, normalise.
 //! Everything here is a function of its arguments; what is durable, and in which order, is the pipeline's.
 
+mod content;
 mod draft;
 mod entities;
 mod gate;
@@ -26,13 +27,14 @@ mod signature_tests;
 #[cfg(test)]
 mod tests;
 
+pub use content::{Content, Loader, Refused as ContentRefused, Reloaded, Standing, Stock};
 pub use draft::Context;
 pub use gate::{Asked as Challenged, Gate, Kept, Turned};
 pub use headers::{Headers, NotOnce};
 pub use hmac::{Encoding, Hash, HmacScheme, Keying, TimeUnit, Timestamp};
 pub use lookup::{LookUps, NoAnswer, Offline, Vendors};
 pub use normalise::{builtin, builtin_findings, from_drafts, is_control, items};
-pub use pipeline::{Content, NotProcessed, Pipeline};
+pub use pipeline::{NotProcessed, Pipeline};
 pub use profile::{LookUp, Normaliser, Profile, Profiles};
 pub use read::{Delivery, NotRead, Reading, read, read_with};
 pub use signature::{Auth, BadAuth, Refused, Verified, verify};

@@ -1,7 +1,7 @@
 //! From a kept alert to runs, each exactly once: read, dedup, match, start, and write down what became of it.
 //! Every hop is claimed under an id that follows from its cause, so a crash anywhere repeats harmlessly.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 
+use super::content::Content;
 use super::lookup::{LookUps, Offline};
 use super::profile::{Profile, Profiles};
 use super::read::{Delivery, NotRead, Reading, read_with};
@@ -24,7 +25,6 @@ use crate::limits::{LOOKUP_PAUSE_MS, LOOKUP_PAUSE_MS_MAX, LOOKUP_WAIT_MS};
 use crate::playbook::Bundle;
 use crate::run::{CannotStart, Handle, Start};
 use crate::store::{Alert, Claimed, Disposition, Error, Store};
-use crate::trigger::Index;
 
 /// Alerts processed at once.
 const AT_ONCE: usize = 32;
@@ -32,14 +32,6 @@ const AT_ONCE: usize = 32;
 const LOOK_MS: u64 = 1_000;
 /// Alerts taken from one partition per look.
 const LOOK_MAX: usize = 64;
-
-/// What alerts are matched against.
-pub struct Content {
-    /// The triggers.
-    pub index: Index,
-    /// Bundles by playbook id.
-    pub bundles: BTreeMap<String, Bundle>,
-}
 
 /// The way from alerts to runs.
 pub struct Pipeline {
@@ -231,7 +223,10 @@ impl Pipeline {
                 );
                 (Event::AlertUnreadable { why }, Disposition::Unreadable)
             }
-            Some(profile) => self.understand(profile, &alert).await?,
+            Some(profile) => {
+                let content = self.content.now();
+                self.understand(&content.fresh(profile), &alert).await?
+            }
         };
         self.dispose(&alert, event, disposition).await
     }
@@ -349,7 +344,8 @@ impl Pipeline {
         crate::crash::point("alert.finding-claimed");
         let mut started = Vec::new();
         let mut suppressed = Vec::new();
-        for found in self.content.index.matches(finding) {
+        let content = self.content.now();
+        for found in content.index.matches(finding) {
             let trigger = found.trigger;
             let run = RunId::derive(&[
                 "trigger".to_owned(),
@@ -374,7 +370,7 @@ impl Pipeline {
                 continue;
             }
             crate::crash::point("alert.trigger-claimed");
-            let Some(bundle) = self.content.bundles.get(&trigger.playbook) else {
+            let Some(bundle) = content.bundles.get(&trigger.playbook) else {
                 let why = format!("the playbook `{}` of a trigger is gone", trigger.playbook);
                 return Err(NotProcessed::Interrupted(why));
             };

@@ -1,8 +1,8 @@
 //! All playbooks there are: those inside the binary, and an operator's own, which take the place of those with
 //! the same id. Only what passed every check is in a catalog, so what is in one can run.
 
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -12,8 +12,10 @@ use super::check::{Checked, Ground, check_folder, check_library};
 use super::folder::{self, Folder, MANIFEST, Tree};
 use super::manifest::Manifest;
 use super::telling::Addressed;
+use crate::action::ActionName;
 use crate::connector;
 use crate::diagnostic::{Diagnostic, Severity};
+use crate::digest::Digest;
 use crate::script::{Library, Program};
 use crate::trigger::{Index, Trigger};
 
@@ -24,8 +26,12 @@ pub struct Playbook {
     pub manifest: Manifest,
     /// Its folder, as its author knows it.
     pub folder: String,
+    /// Of its files as they are written.
+    pub written: Digest,
     /// `playbook.rhai`.
     pub script: Program,
+    /// Actions and capabilities it can come to.
+    pub reaches: BTreeSet<ActionName>,
     /// What starts it: none for a playbook that people start, else one.
     pub triggers: Vec<Trigger>,
     /// What a run of it is made of, to be stored when one starts.
@@ -161,10 +167,13 @@ pub(super) fn read(
                 Some(author) => bundle.published_by(author),
                 None => bundle,
             };
+            let files = folder.files.iter().flat_map(|(name, text)| [name, text]);
             let playbook = Playbook {
+                written: Digest::of_parts(&files.collect::<Vec<_>>()),
                 manifest,
                 folder: folder.path,
                 script,
+                reaches: checked.reaches,
                 triggers: checked.triggers,
                 bundle,
                 tests: folder.tests,

@@ -11,7 +11,7 @@ use super::input::Input;
 use super::manifest::Manifest;
 use super::telling::Addressed;
 use super::text::Text;
-use super::{calls, capability, catalog, fields, telling, words};
+use super::{calls, capability, catalog, fields, reach, telling, words};
 use crate::action::{ActionName, ActionSpec};
 use crate::connector;
 use crate::diagnostic::Diagnostic;
@@ -127,6 +127,8 @@ pub(super) struct Checked {
     pub(super) manifest: Option<Manifest>,
     pub(super) script: Option<Program>,
     pub(super) triggers: Vec<Trigger>,
+    /// Actions and capabilities the script can come to.
+    pub(super) reaches: BTreeSet<ActionName>,
     /// Errors and warnings.
     pub(super) found: Vec<Diagnostic>,
     /// Whom the script tells by name.
@@ -175,9 +177,10 @@ pub(super) fn check_folder(folder: &Folder, ground: &Ground<'_>) -> Checked {
                 let own = checked.manifest.as_ref().and_then(|one| one.author.as_ref());
                 own.or(estate.author.as_ref()).is_some()
             });
-            let (found, addressed) = check_script(&program, ground, deadline_ms, authored, &inputs);
-            checked.found.extend(found);
-            checked.addressed = addressed;
+            let script = check_script(&program, ground, deadline_ms, authored, &inputs);
+            checked.found.extend(script.found);
+            checked.addressed = script.addressed;
+            checked.reaches = script.reaches;
             checked.script = Some(program);
         }
         None if folder.files.contains_key(TRIGGER) => {
@@ -255,19 +258,38 @@ fn not_implemented(manifest: &Manifest, file: &str, text: &str) -> Option<Diagno
     ))
 }
 
+/// A script, checked.
+#[derive(Default)]
+struct CheckedScript {
+    found: Vec<Diagnostic>,
+    addressed: Vec<Addressed>,
+    reaches: BTreeSet<ActionName>,
+}
+
 fn check_script(
     program: &Program,
     ground: &Ground<'_>,
     deadline_ms: u64,
     authored: bool,
     inputs: &[&str],
-) -> (Vec<Diagnostic>, Vec<Addressed>) {
+) -> CheckedScript {
     // Mistakes of the library are told once, by `check_library`.
     let own = |found: Vec<Diagnostic>| found.into_iter().filter(|one| one.file == program.name());
-    let facts = match script::check(&program.with_library(&ground.library), &ground.words, inputs) {
+    let whole = program.with_library(&ground.library);
+    let facts = match script::check(&whole, &ground.words, inputs) {
         Ok(facts) => facts,
-        Err(mistakes) => return (own(mistakes).collect(), Vec::new()),
+        Err(mistakes) => {
+            return CheckedScript {
+                found: own(mistakes).collect(),
+                ..CheckedScript::default()
+            };
+        }
     };
+    let reaches = reach::words(&whole, &facts)
+        .iter()
+        .filter(|name| !ground.specs(name).is_empty())
+        .filter_map(|name| name.parse().ok())
+        .collect();
     let text = Text::new(program.text());
     let mut found: Vec<Diagnostic> = own(facts.warnings).collect();
     found.extend(calls::check(
@@ -279,7 +301,11 @@ fn check_script(
         authored,
     ));
     found.extend(fields::check(program, &text));
-    (found, telling::addressed(program, &text, &facts.calls))
+    CheckedScript {
+        found,
+        addressed: telling::addressed(program, &text, &facts.calls),
+        reaches,
+    }
 }
 
 /// Everything that is wrong with the functions that playbooks share.

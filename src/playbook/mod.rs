@@ -14,6 +14,8 @@ mod fields;
 mod folder;
 mod input;
 mod manifest;
+mod permission;
+mod reach;
 mod target;
 mod telling;
 mod text;
@@ -26,6 +28,7 @@ pub use catalog::{Catalog, Playbook};
 pub use check::{check, check_in};
 pub use input::{BadInputs, Input, InputSpecs, with_defaults};
 pub use manifest::Manifest;
+pub use permission::{Need, Needs, Reason, needs};
 pub use telling::{Addressed, TELLING_KEYS};
 pub use words::vocabulary;
 

@@ -2,7 +2,7 @@
 //! idempotent: the id follows from the cause.
 
 use std::collections::{BTreeMap, HashSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
@@ -22,7 +22,7 @@ use crate::store::{Created, DueHolder, Error, NewRun, RunRow, RunStatus};
 pub struct Handle {
     context: Arc<Context>,
     kicks: mpsc::Sender<RunId>,
-    builtins: Arc<Builtins>,
+    builtins: Arc<RwLock<Arc<Builtins>>>,
     /// Bundles known to be in the store; bundles are never taken out of it while a node runs.
     kept: Arc<Mutex<HashSet<Digest>>>,
 }
@@ -96,7 +96,7 @@ impl Handle {
         Handle {
             context,
             kicks,
-            builtins: Arc::new(builtins),
+            builtins: Arc::new(RwLock::new(Arc::new(builtins))),
             kept: Arc::default(),
         }
     }
@@ -107,8 +107,17 @@ impl Handle {
     }
 
     /// Our own playbooks.
-    pub fn builtins(&self) -> &Builtins {
-        &self.builtins
+    pub fn builtins(&self) -> Arc<Builtins> {
+        // Only ever replaced as a whole, so a panic elsewhere leaves it whole.
+        self.builtins
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Our own playbooks over other connectors, for runs that begin from now on.
+    pub fn replace_builtins(&self, builtins: Builtins) {
+        *self.builtins.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(builtins);
     }
 
     /// Says that a run is due, so that it is worked on at once.
@@ -242,8 +251,8 @@ impl Handle {
             subject: due.target.label(),
             weak_source: false,
         };
-        self.keep_bundle(&self.builtins.revert).await?;
-        match self.start(&self.builtins.revert, start).await {
+        self.keep_bundle(&self.builtins().revert).await?;
+        match self.start(&self.builtins().revert, start).await {
             Ok(Created::New) => {
                 tracing::info!(run.id = %run, effect.id = %due.effect, "the lease on {} is over", due.target.label());
                 Ok(())
@@ -317,7 +326,7 @@ impl Handle {
             .map(|(run, effect)| json!({ "run": run, "effect": effect }))
             .collect();
         let names: Vec<String> = effects.iter().map(|(_, effect)| effect.to_string()).collect();
-        self.keep_bundle(&self.builtins.revert).await?;
+        self.keep_bundle(&self.builtins().revert).await?;
         for n in 0..REVERT_TRIES_MAX {
             let mut parts = vec!["undo".to_owned(), n.to_string()];
             parts.extend(names.iter().cloned());
@@ -343,7 +352,7 @@ impl Handle {
                 subject,
                 weak_source: false,
             };
-            self.start(&self.builtins.revert, start).await?;
+            self.start(&self.builtins().revert, start).await?;
             return Ok(run);
         }
         Err(CannotStart::Nothing(format!(
@@ -384,8 +393,8 @@ impl Handle {
             severity_id: SeverityId(1),
             weak_source: false,
         };
-        self.keep_bundle(&self.builtins.act).await?;
-        self.start(&self.builtins.act, start).await?;
+        self.keep_bundle(&self.builtins().act).await?;
+        self.start(&self.builtins().act, start).await?;
         Ok(run)
     }
 

@@ -30,6 +30,10 @@ pub(super) async fn readyz(State(shared): State<Shared>) -> Result<Json<Value>, 
 
 /// Metrics, as OpenMetrics text.
 pub(super) async fn metrics(State(shared): State<Shared>) -> Result<Response, ApiError> {
+    let standing = shared.content.standing();
+    shared
+        .telemetry
+        .content(standing.loaded_at, standing.refused.is_some());
     let text = shared
         .telemetry
         .scrape(shared.store().as_ref(), shared.now())

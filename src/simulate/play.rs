@@ -18,7 +18,7 @@ use crate::digest::Digest;
 use crate::finding::{Finding, SeverityId};
 use crate::guardrail::{Halt, Policy};
 use crate::id::{AlertId, Partition, RunId};
-use crate::intake::{self, Auth, Content, Delivery, Offline, Pipeline, Profile};
+use crate::intake::{self, Auth, Content, Delivery, Offline, Pipeline, Profile, Stock};
 use crate::journal::{Cause, ChainId, Event, FindingFate, RunState, seal};
 use crate::limits::{PAGE_MAX, SIMULATED_JUMPS_MAX};
 use crate::playbook::{Bundle, Loaded, Playbook};
@@ -297,10 +297,12 @@ impl Course<'_> {
             return Ok(());
         }
         let alert = self.keep(profile, body, now).await?;
-        let content = Content {
+        let content = Content::fixed(Stock {
+            connectors: self.ground.connectors.clone(),
+            written: Vec::new(),
             index: Index::build(self.playbook.triggers.clone()),
             bundles: BTreeMap::from([(self.playbook.manifest.id.clone(), self.playbook.bundle.clone())]),
-        };
+        });
         let profiles = BTreeMap::from([(profile.name.clone(), profile.clone())]);
         let pipeline = Pipeline::new(self.handle.clone(), Arc::new(profiles), Arc::new(content));
         let pipeline = pipeline.looking_up(look_ups);

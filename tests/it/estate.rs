@@ -11,7 +11,7 @@ use cordon::connector::{self, Instance, Instances, Overrides};
 use cordon::finding::EntityType;
 use cordon::guardrail::{Policy, Protected};
 use cordon::id::{AlertId, Partition, RunId};
-use cordon::intake::{Auth, Content, Headers, Kept, Normaliser, Profile, Profiles};
+use cordon::intake::{Auth, Content, Headers, Kept, Normaliser, Profile, Profiles, Stock};
 use cordon::journal::{End, OnFailure, PlaybookKind, RunState};
 use cordon::playbook::{Bundle, Parts as Playbook};
 use cordon::range::{Host, Range, RangeConfig, RunningRange};
@@ -206,13 +206,15 @@ impl Estate {
             clock: Arc::new(SystemClock),
             key: [9; 32],
             instances: Arc::new(instances),
-            connectors,
+            connectors: connectors.clone(),
             policy: Arc::new(setup.policy),
             profiles: Arc::new(profiles),
-            content: Arc::new(Content {
+            content: Arc::new(Content::fixed(Stock {
+                connectors,
+                written: Vec::new(),
                 index: Index::build(vec![trigger]),
                 bundles,
-            }),
+            })),
             notify: Arc::new(setup.notify),
         })
         .await

@@ -20,6 +20,7 @@ mod hostile;
 mod house;
 mod mutations;
 mod notify;
+mod reload;
 mod senders;
 mod serving;
 mod sns_key;

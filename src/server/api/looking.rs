@@ -68,9 +68,9 @@ pub(super) async fn matches(
     Asked(asked): Asked<Body>,
 ) -> Result<Json<Matches>, ApiError> {
     let findings = findings(&shared, &asked).await?;
+    let content = shared.content.now();
     let met = findings.into_iter().map(|finding| Met {
-        triggers: shared
-            .content
+        triggers: content
             .index
             .explain(&finding)
             .into_iter()
@@ -99,19 +99,26 @@ async fn findings(shared: &Shared, asked: &Body) -> Result<Vec<Finding>, ApiErro
         )
     })?;
     let evaluators = &shared.handle.context().evaluators;
+    let content = shared.content.now();
     let headers: Vec<(String, String)> = asked
         .headers
         .iter()
         .map(|(name, value)| (name.to_ascii_lowercase(), value.clone()))
         .collect();
-    read(evaluators, profile, &headers, asked.body.as_bytes(), shared.now())
-        .await
-        .map_err(|error| match error {
-            NotRead::Unreadable(why) => ApiError::bad(
-                format!("the body is unreadable: {why}"),
-                "a delivery of it would be kept as unreadable",
-            ),
-            NotRead::Interrupted(why) => ApiError::defect(why),
-            NotRead::Later { why, .. } => ApiError::defect(why),
-        })
+    read(
+        evaluators,
+        &content.fresh(profile),
+        &headers,
+        asked.body.as_bytes(),
+        shared.now(),
+    )
+    .await
+    .map_err(|error| match error {
+        NotRead::Unreadable(why) => ApiError::bad(
+            format!("the body is unreadable: {why}"),
+            "a delivery of it would be kept as unreadable",
+        ),
+        NotRead::Interrupted(why) => ApiError::defect(why),
+        NotRead::Later { why, .. } => ApiError::defect(why),
+    })
 }

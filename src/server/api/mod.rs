@@ -4,6 +4,7 @@
 mod alerts;
 mod approvals;
 mod contained;
+mod content;
 mod halt;
 mod looking;
 mod notifications;

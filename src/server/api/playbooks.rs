@@ -26,8 +26,9 @@ struct Playbook {
 }
 
 pub(super) async fn list(State(shared): State<Shared>) -> Json<List> {
-    let triggers = shared.content.index.triggers();
-    let playbooks = shared.content.bundles.values().map(|bundle| Playbook {
+    let content = shared.content.now();
+    let triggers = content.index.triggers();
+    let playbooks = content.bundles.values().map(|bundle| Playbook {
         id: bundle.playbook.clone(),
         title: bundle.title.clone(),
         kind: bundle.kind,

@@ -6,7 +6,8 @@ use axum::http::request::Parts;
 use axum::routing::{get, post};
 
 use super::{
-    alerts, approvals, contained, halt, looking, notifications, playbooks, runs, start, status, tokens, undo,
+    alerts, approvals, contained, content, halt, looking, notifications, playbooks, runs, start, status,
+    tokens, undo,
 };
 use crate::server::auth::Who;
 use crate::server::error::ApiError;
@@ -38,6 +39,7 @@ pub(in crate::server) fn routes() -> Router<Shared> {
         .route("/oncall", get(notifications::oncall))
         .route("/tokens", get(tokens::list).post(tokens::create))
         .route("/playbooks", get(playbooks::list))
+        .route("/reload", post(content::reload))
         .route("/status", get(status::show))
 }
 

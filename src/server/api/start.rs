@@ -45,7 +45,8 @@ pub(super) async fn by_hand(
     Asked(asked): Asked<ByHand>,
 ) -> Result<Json<Started>, ApiError> {
     let reason = reason(&asked.reason)?;
-    let bundle = shared.content.bundles.get(&asked.playbook).ok_or_else(|| {
+    let content = shared.content.now();
+    let bundle = content.bundles.get(&asked.playbook).ok_or_else(|| {
         let name = asked.playbook.escape_debug();
         ApiError::missing(
             format!("there is no playbook `{name}`"),
@@ -114,7 +115,8 @@ async fn of_alert(shared: &Shared, text: &str, index: Option<usize>) -> Result<(
             "configure it again, or give the `finding` itself",
         )
     })?;
-    let reading = shared.pipeline.read(profile, &alert).await;
+    let content = shared.content.now();
+    let reading = shared.pipeline.read(&content.fresh(profile), &alert).await;
     let reading = reading.map_err(|error| match error {
         NotRead::Unreadable(why) => ApiError::conflict(
             "unreadable",

@@ -19,7 +19,7 @@ use crate::clock::{Clock, SetClock, Time};
 use crate::connector::Catalog;
 use crate::guardrail::Policy;
 use crate::id::AlertId;
-use crate::intake::{Auth, Content, Gate, Normaliser, Pipeline, Profile, Profiles};
+use crate::intake::{Auth, Content, Gate, Normaliser, Pipeline, Profile, Profiles, Stock};
 use crate::journal::{OnFailure, PlaybookKind};
 use crate::notify::{Reach, Sender};
 use crate::playbook::{self, Bundle, Parts};
@@ -301,8 +301,10 @@ fn content(catalog: &Catalog) -> Content {
         script: &script,
     };
     let trigger = Trigger::load("playbooks/watch/trigger.yml", TRIGGER, "watch").unwrap();
-    Content {
+    Content::fixed(Stock {
+        connectors: Arc::new(catalog.clone()),
+        written: Vec::new(),
         index: Index::build(vec![trigger]),
         bundles: BTreeMap::from([("watch".to_owned(), Bundle::of(&parts, catalog))]),
-    }
+    })
 }

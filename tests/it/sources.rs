@@ -66,7 +66,14 @@ async fn answer(State(vendor): State<Vendor>, request: Request) -> Response {
     } else {
         replies[0].clone()
     };
-    (StatusCode::from_u16(status).unwrap(), axum::Json(body)).into_response()
+    let wait = body["retry_after"].as_str().map(str::to_owned);
+    let mut response = (StatusCode::from_u16(status).unwrap(), axum::Json(body)).into_response();
+    if let Some(wait) = wait {
+        response
+            .headers_mut()
+            .insert("retry-after", wait.parse().unwrap());
+    }
+    response
 }
 
 fn github(dir: &Path, url: &str) -> String {
@@ -153,6 +160,25 @@ async fn a_token_without_permission_makes_a_finding_that_says_so() {
         .deliver("github", &headers, [body, b" ".to_vec()].concat())
         .await;
     assert_eq!(status, 401);
+    serving.server.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_vendor_that_says_too_many_by_403_is_waited_for() {
+    let dir = tempfile::tempdir().unwrap();
+    watch(dir.path(), "amazon_aws_access_key_id");
+    let found = json!({ "secret": "AKIAIOSFODNN7EXAMPLE" });
+    let (url, vendor) = Vendor::start(&[(403, json!({ "retry_after": "1" })), (200, found)]).await;
+    let serving = Serving::start(dir.path(), &github(dir.path(), &url)).await;
+    let body = data("github/secret_created.json");
+    let signed = signature(&body);
+    let headers = [
+        ("x-hub-signature-256", signed.as_str()),
+        ("x-github-event", "secret_scanning_alert"),
+    ];
+    let alert = serving.kept("github", &headers, body).await;
+    assert_eq!(serving.disposed(alert).await.0, Disposition::Split);
+    assert_eq!(vendor.asked().len(), 2);
     serving.server.stop().await.unwrap();
 }
 

@@ -206,6 +206,43 @@ async fn guarddutys_updates_and_archived_findings_start_nothing() {
 }
 
 #[tokio::test]
+async fn the_first_delivery_of_a_finding_is_new_however_often_it_was_seen_before() {
+    let here = profile("aws-guardduty", "");
+    for (made, changed, activity) in [
+        (
+            "2026-11-20T08:26:00.000Z",
+            "2026-11-20T08:40:59.000Z",
+            Activity::Create,
+        ),
+        (
+            "2026-11-20T08:26:00.000Z",
+            "2026-11-20T08:41:00.000Z",
+            Activity::Update,
+        ),
+        (
+            "2026-11-20T23:58:00.000Z",
+            "2026-11-21T00:02:00.000Z",
+            Activity::Create,
+        ),
+        (
+            "2026-11-20T08:26:00.000Z",
+            "2026-11-21T08:26:00.000Z",
+            Activity::Update,
+        ),
+        ("2026-11-20T08:26:00.000Z", "once upon a time", Activity::Update),
+    ] {
+        let mut event: Value = serde_json::from_slice(&data("aws-guardduty/stolen_key.json")).unwrap();
+        event["detail"]["createdAt"] = made.into();
+        event["detail"]["updatedAt"] = changed.into();
+        let body = event.to_string();
+        let reading = reading_at(&here, &Offline::default(), &[], body.as_bytes(), RECEIVED)
+            .await
+            .unwrap();
+        assert_eq!(reading.findings[0].activity, activity, "{made} to {changed}");
+    }
+}
+
+#[tokio::test]
 async fn an_instance_and_its_role_are_affected_and_whom_it_spoke_to_is_only_seen() {
     let credentials = one("aws-guardduty", "instance_credentials").await;
     assert_eq!(credentials.severity_id, SeverityId(5));

@@ -12,7 +12,7 @@ use crate::action::{ActionName, Retry};
 use crate::clock::Time;
 use crate::connector::{HostPattern, Owns};
 use crate::diagnostic::Diagnostic;
-use crate::guardrail::Protected;
+use crate::guardrail::{Groups, Protected};
 use crate::page::Placed;
 
 /// The moment a case begins where it says nothing: a Monday morning.
@@ -223,6 +223,12 @@ pub enum Deed {
     Vote {
         /// Who.
         by: String,
+        /// Whether it is granted.
+        approve: bool,
+        /// Only what asks for this.
+        ask: Option<String>,
+        /// The answer is not taken, and this is part of the reason.
+        refused: Option<String>,
     },
 }
 
@@ -243,6 +249,8 @@ pub struct Play {
     pub instances: Option<Vec<Simulated>>,
     /// `[bind]` of the configuration.
     pub bind: Vec<(Placed<String>, Placed<String>)>,
+    /// Principals by group.
+    pub groups: Groups,
     /// What is protected.
     pub protected: Vec<Protected>,
     /// Facts.

@@ -22,10 +22,10 @@ use crate::intake::{self, Auth, Content, Delivery, Offline, Pipeline, Profile, S
 use crate::journal::{Cause, ChainId, Event, FindingFate, RunState, seal};
 use crate::limits::{PAGE_MAX, SIMULATED_JUMPS_MAX};
 use crate::playbook::{Bundle, Loaded, Playbook};
-use crate::run::{Builtins, Context, HaltSwitch, Handle, Start, drive};
+use crate::run::{Ballot, Builtins, Context, HaltSwitch, Handle, Start, drive};
 use crate::script::Evaluators;
 use crate::store::memory::MemoryStore;
-use crate::store::{Claim, NewAlert, RunQuery, RunRow, RunStatus, Store};
+use crate::store::{ApprovalQuery, Claim, NewAlert, RunQuery, RunRow, RunStatus, Store};
 use crate::trigger::Index;
 
 /// Runs claimed from one partition at a time.
@@ -110,6 +110,7 @@ pub async fn play(
     let (halt, switch) = watch::channel::<HaltSwitch>(Ok(None));
     let policy = Policy {
         protected: play.protected.clone(),
+        groups: play.groups.clone(),
         ..Policy::default()
     };
     let mut context = Context::new(
@@ -552,13 +553,65 @@ impl Course<'_> {
                 self.halt.send_modify(|switch| *switch = Ok(Some(halt)));
             }
             Deed::Resume => self.halt.send_modify(|switch| *switch = Ok(None)),
-            Deed::Vote { by } => {
-                return Err(at(format!(
-                    "this version asks nobody for approval, `{by}` either"
-                )));
+            Deed::Vote {
+                by,
+                approve,
+                ask,
+                refused,
+            } => {
+                let taken = self.vote(by, *approve, ask.as_deref()).await?;
+                match (taken, refused) {
+                    (Ok(()), None) => {}
+                    (Ok(()), Some(refused)) => {
+                        return Err(at(format!(
+                            "the answer was taken, expected that it is refused: `{refused}`"
+                        )));
+                    }
+                    (Err(why), Some(refused)) if why.contains(refused.as_str()) => {}
+                    (Err(why), _) => return Err(at(why)),
+                }
             }
         }
         Ok(())
+    }
+
+    /// Somebody answers what is asked and open; the inner error says why the answer was not taken.
+    async fn vote(
+        &self,
+        by: &str,
+        approve: bool,
+        ask: Option<&str>,
+    ) -> Result<Result<(), String>, NotPlayed> {
+        let mut answered = false;
+        for partition in Partition::all() {
+            let query = ApprovalQuery {
+                open: Some(true),
+                before: None,
+                limit: PAGE_MAX,
+            };
+            let open = self.store.approvals(partition, query).await;
+            for row in open.map_err(NotPlayed::because)? {
+                let request = &row.state.request;
+                if ask.is_some_and(|ask| !request.ask.contains(ask)) {
+                    continue;
+                }
+                answered = true;
+                let ballot = Ballot {
+                    principal: by.to_owned(),
+                    approve,
+                    reason: "a case".to_owned(),
+                    digest: Some(request.digest),
+                };
+                if let Err(refused) = self.handle.vote(row.id, &ballot).await {
+                    return Ok(Err(format!("the answer of `{by}` was not taken: {refused}")));
+                }
+            }
+        }
+        Ok(match (answered, ask) {
+            (true, _) => Ok(()),
+            (false, None) => Err("nobody is asked for approval by then".to_owned()),
+            (false, Some(ask)) => Err(format!("nothing that is asked by then contains `{ask}`")),
+        })
     }
 
     async fn end(self) -> Result<Played, NotPlayed> {

@@ -14,7 +14,7 @@ use crate::action::Retry;
 use crate::clock::duration_ms;
 use crate::connector::Owns;
 use crate::finding::EntityType;
-use crate::guardrail::Protected;
+use crate::guardrail::{Groups, Protected};
 use crate::page::{Page, Placed, Table, listed};
 
 const ENDS: [&str; 7] = [
@@ -57,6 +57,7 @@ pub fn play(page: &mut Page<'_>, mut table: Table<'_, '_>, files: &BTreeMap<Stri
     let bind = table
         .table(page, "bind")
         .map_or(Vec::new(), |bind| bind.every_text(page));
+    let groups = groups(page, &mut table);
     let protected = protected(page, &mut table);
     let facts = list(page, &mut table, "target");
     let facts = facts.into_iter().filter_map(|one| fact(page, one)).collect();
@@ -81,6 +82,7 @@ pub fn play(page: &mut Page<'_>, mut table: Table<'_, '_>, files: &BTreeMap<Stri
         by,
         instances,
         bind,
+        groups,
         protected,
         facts,
         behaviours,
@@ -186,6 +188,28 @@ fn instance(page: &mut Page<'_>, name: Placed<String>, mut table: Table<'_, '_>)
         connector,
         when,
     }
+}
+
+/// `[groups]`, as in `cordon.toml`.
+fn groups(page: &mut Page<'_>, table: &mut Table<'_, '_>) -> Groups {
+    let mut read = Groups::default();
+    let Some(groups) = table.map(page, "groups") else {
+        return read;
+    };
+    for (name, members) in groups.value {
+        match serde_json::from_value(members) {
+            Ok(members) => {
+                read.0.insert(name, members);
+            }
+            Err(_) => page.mistake(
+                "S004",
+                groups.span.clone(),
+                format!("the group `{name}` is not a list of names"),
+                format!("write `{name} = [\"ana\", \"ben\"]`"),
+            ),
+        }
+    }
+    read
 }
 
 fn protected(page: &mut Page<'_>, table: &mut Table<'_, '_>) -> Vec<Protected> {
@@ -380,8 +404,25 @@ fn later(page: &mut Page<'_>, mut table: Table<'_, '_>) -> Option<Later> {
     deeds.extend(table.text(page, "undo").map(|by| Deed::Undo { by: by.value }));
     deeds.extend(table.text(page, "halt").map(|by| Deed::Halt { by: by.value }));
     deeds.extend(table.text(page, "resume").map(|_| Deed::Resume));
-    for key in ["approve", "deny"] {
-        deeds.extend(table.text(page, key).map(|by| Deed::Vote { by: by.value }));
+    let ask = table.text(page, "ask").map(|ask| ask.value);
+    let refused = table.text(page, "refused").map(|refused| refused.value);
+    for (key, approve) in [("approve", true), ("deny", false)] {
+        deeds.extend(table.text(page, key).map(|by| Deed::Vote {
+            by: by.value,
+            approve,
+            ask: ask.clone(),
+            refused: refused.clone(),
+        }));
+    }
+    let is_vote = matches!(deeds.as_slice(), [Deed::Vote { .. }]);
+    if !is_vote && (ask.is_some() || refused.is_some()) {
+        let help = "leave it out, or write `approve` or `deny`";
+        page.mistake(
+            "S003",
+            span.clone(),
+            "`ask` and `refused` belong to an answer",
+            help,
+        );
     }
     table.finish(page);
     if deeds.len() != 1 {

@@ -975,3 +975,136 @@ fn a_mail_server_is_asked_in_its_own_words() {
         "{found:?}"
     );
 }
+
+/// A playbook of one's own that people start: with inputs, a message without a target, and a value in the end.
+#[test]
+fn a_playbook_that_people_start_is_given_inputs_and_sends_messages() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+    write(
+        "playbook.toml",
+        "id = 'tell'\ntitle = 'Tell'\nkind = 'response'\nowner = 'us'\n[inputs]\naccount = 'required'\n",
+    );
+    write(
+        "playbook.rhai",
+        "let sent = chat::send(#{ to: \"#soc\", subject: `About ${account}`, text: \"t\" });\n\
+         #{ about: account, id: sent.result.id, how: sent.how }\n",
+    );
+    std::fs::create_dir(folder.path().join("tests")).unwrap();
+    write(
+        "tests/tells.toml",
+        "[inputs]\naccount = 'svc-backup'\n[expect]\nend = 'succeeded'\nsteps = ['chat::send']\n\
+         returns = { about = 'svc-backup', how = 'acted' }\n\
+         [[expect.effect]]\naction = 'chat::send'\nargs = { to = '#soc', subject = 'About svc-backup' }\n",
+    );
+    write(
+        "tests/lost.toml",
+        "instances = ['slack']\n[inputs]\naccount = 'svc-backup'\n\
+         [[action]]\nname = 'slack::send_message'\nlost = 'done'\n[expect]\nend = 'succeeded'\n\
+         returns = { id = 'simulated', how = 'observed' }\n\
+         effect = [{ action = 'chat::send', instance = 'slack', how = 'observed', attempts = 1 }]\n",
+    );
+    write(
+        "tests/wrong.toml",
+        "instances = ['slack']\n[inputs]\naccount = 'svc-backup'\n[expect]\n\
+         effect = [{ action = 'chat::send', args = { to = '#ops' } }]\n",
+    );
+    let playbooks = playbook::Catalog::load(&[folder.path().to_owned()], &CONNECTORS).unwrap();
+    let tell = playbooks.get("tell").unwrap().clone();
+    let found = suite::of_playbook(tell.clone(), &tell.tests);
+    assert_eq!(found.len(), 3);
+    assert_eq!(
+        said(found),
+        ["S011:5 the arguments are not as expected: `to` is `#soc`, expected `#ops`"]
+    );
+}
+
+/// What cases of a playbook that asks two people come to.
+#[test]
+fn people_answer_what_is_asked() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+    write(
+        "playbook.toml",
+        "id = 'asks'\ntitle = 'Asks'\nkind = 'response'\nowner = 'us'\nauthor = 'eve'\n",
+    );
+    write(
+        "playbook.rhai",
+        "let host = finding.affected(\"host\");\n\
+         let answer = approve(#{ ask: `Isolate ${host.name}?`, by: \"leads\", quorum: 2, within: \"8h\",\n    \
+         covers: [#{ action: \"endpoint::isolate\", target: host }] });\n\
+         if answer.granted { endpoint::isolate(host); }\n\
+         answer.by.len()\n",
+    );
+    let playbooks = playbook::Catalog::load(&[folder.path().to_owned()], &CONNECTORS).unwrap();
+    let asks = playbooks.get("asks").unwrap();
+    let case = |later: &[(&str, &str)], expect: &str| {
+        let later: String = later
+            .iter()
+            .map(|(after, deed)| format!("[[later]]\nafter = '{after}'\n{deed}\n"))
+            .collect();
+        let text = format!(
+            "groups = {{ leads = ['ana', 'ben', 'eve'] }}\nby = 'kim'{ONE_HOST}{later}[expect]\n{expect}\n"
+        );
+        said(suite::of_playbook(asks.clone(), &files(&text)))
+    };
+    let none = Vec::<String>::new();
+    let both = [
+        ("10m", "approve = 'ana'"),
+        ("2h", "approve = 'ben'\nask = 'Isolate web-07'"),
+    ];
+    let granted = "end = 'succeeded'\nsteps = ['approve', 'endpoint::isolate']\nreturns = 2\n\
+                   hold = [{ target = 'web-07' }]\neffect = [{ action = 'endpoint::isolate', verified = 'yes' }]";
+    assert_eq!(case(&both, granted), none);
+    let denied = "steps = ['approve']\neffect = []\nnot_called = ['endpoint::isolate']\nhold = []";
+    assert_eq!(
+        case(&[("10m", "approve = 'ana'"), ("2h", "deny = 'ben'")], denied),
+        none
+    );
+    assert_eq!(
+        case(&[("10m", "approve = 'ana'")], denied),
+        none,
+        "one of two is not enough"
+    );
+    assert_eq!(case(&[], denied), none, "no answer is a no");
+    assert_eq!(
+        case(&[("1m", "approve = 'eve'\nrefused = 'eve'")], denied),
+        none,
+        "the author may not"
+    );
+    assert_eq!(
+        case(&[("1m", "approve = 'dan'\nrefused = 'dan'")], denied),
+        none,
+        "a stranger may not"
+    );
+
+    let found = case(&both[..1], granted);
+    assert!(
+        found
+            .iter()
+            .any(|one| one.starts_with("S011:") && one.contains("there is no step 2")),
+        "{found:?}"
+    );
+    let refused = case(&[("1m", "approve = 'dan'")], denied);
+    assert!(
+        refused[0].starts_with("S014:") && refused[0].contains("`dan` was not taken"),
+        "{refused:?}"
+    );
+    let taken = case(&[("1m", "approve = 'ana'\nrefused = 'x'")], denied);
+    assert!(
+        taken[0].starts_with("S014:") && taken[0].contains("the answer was taken"),
+        "{taken:?}"
+    );
+    let late = case(&[("9h", "approve = 'ana'")], denied);
+    assert!(
+        late[0].contains("nobody is asked for approval by then"),
+        "{late:?}"
+    );
+    let other = case(&[("1m", "approve = 'ana'\nask = 'Delete'")], denied);
+    assert!(
+        other[0].contains("nothing that is asked by then contains `Delete`"),
+        "{other:?}"
+    );
+    let mistaken = case(&[("1m", "undo = 'ana'\nask = 'Delete'")], denied);
+    assert!(mistaken[0].starts_with("S003:"), "{mistaken:?}");
+}

@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 mod client;
+mod testing;
 mod tour;
 
 /// Runs `cordon` in `dir` with an environment of its own.

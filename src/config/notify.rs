@@ -464,7 +464,7 @@ fn known(page: &mut Page<'_>, draft: &NotifyDraft, uses: &Uses) {
         check(&one.value, &one.span, "person", "people", &people);
     }
     for one in &uses.teams {
-        // A group that decides approvals may stand for a team; those are known by their own table.
+        // A group that decides approvals is routed as the team of its name.
         check(&one.value, &one.span, "team", "teams", &teams);
     }
     let mut rota_wanted = None;

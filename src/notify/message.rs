@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 use super::letter::Letter;
 use super::text::line;
 use super::words;
+use crate::approval::{Decided, Request};
 use crate::clock::{Time, duration_text};
 use crate::finding::SeverityId;
 use crate::id::RunId;
@@ -64,8 +65,13 @@ pub enum Meant {
     Person(String),
     /// One channel.
     Channel(String),
-    /// The people of a group that decides.
-    Group(String),
+    /// Those who may decide a request for approval.
+    Deciders {
+        /// The group, or the person.
+        by: String,
+        /// Who of it may, by name.
+        people: Vec<String>,
+    },
     /// Nobody is named: Cordon itself says it.
     Anybody,
 }
@@ -107,13 +113,16 @@ fn severity(said: Option<SeverityId>, of: SeverityId, at_least: u8) -> SeverityI
 
 /// True for kinds of entries that can tell something, seen without reading them.
 pub fn may_tell(kind: &str) -> bool {
-    matches!(kind, "alarmed" | "step_told" | "run_settled")
+    matches!(
+        kind,
+        "alarmed" | "step_told" | "run_settled" | "approval_requested" | "approval_decided"
+    )
 }
 
 /// True when this entry tells something; only then is its run folded.
 pub fn tells(event: &Event) -> bool {
     match event {
-        Event::Alarmed { .. } => true,
+        Event::Alarmed { .. } | Event::ApprovalRequested { .. } | Event::ApprovalDecided { .. } => true,
         Event::StepTold { name, .. } => name.starts_with("notify::"),
         // A lease that ended well may have ended late.
         Event::RunSettled { .. } => true,
@@ -159,7 +168,19 @@ pub fn message(
             ..
         } => teller.told(name, args, (file.as_deref().unwrap_or_default(), *line)),
         Event::RunSettled { end, why } => teller.settled(*end, why, lease_end),
+        Event::ApprovalRequested { request, .. } => Some(teller.asked(request)),
+        Event::ApprovalDecided { approval, decided } => {
+            let asked = state.approvals.get(approval)?;
+            Some(teller.decided(&asked.request, decided))
+        }
         _ => None,
+    }
+}
+
+fn deciders(request: &Request) -> Meant {
+    Meant::Deciders {
+        by: request.by.clone(),
+        people: request.may_decide.clone(),
     }
 }
 
@@ -278,6 +299,54 @@ impl Teller<'_> {
         message.letter.part("As the playbook has it", facts);
         self.run(&mut message.letter);
         Some(message)
+    }
+
+    fn asked(&self, request: &Request) -> Message {
+        let severity = severity(None, self.state.header.severity_id, 3);
+        let head = format!("[APPROVAL] {}", request.ask);
+        let kind = vec!["approval".to_owned(), "asked".to_owned(), request.by.clone()];
+        let mut message = self.of(About::Approval, deciders(request), severity, kind, &head);
+        let id = request.approval;
+        message.line = line(
+            &format!("cordon approve {id}: {}", request.ask),
+            COUNTED_CHARS_MAX,
+        );
+        let letter = &mut message.letter;
+        letter.part("What is asked", words::asked(request));
+        let covers = request.covers.iter().map(|cover| match cover.undo.as_str() {
+            "" => cover.label.clone(),
+            undo => format!("{}; {undo}", cover.label),
+        });
+        letter.part("What a yes allows", covers);
+        letter.part("To answer", words::answering(request));
+        self.circumstances(letter);
+        self.run(letter);
+        letter.place("The request", format!("/api/approvals/{id}"));
+        message
+    }
+
+    fn decided(&self, request: &Request, decided: &Decided) -> Message {
+        let word = if decided.granted { "GRANTED" } else { "DENIED" };
+        let severity = severity(None, self.state.header.severity_id, 0);
+        let head = format!("[{word}] {}", request.ask);
+        let kind = vec!["approval".to_owned(), word.to_owned(), request.by.clone()];
+        let mut message = self.of(About::Approval, deciders(request), severity, kind, &head);
+        let by = if decided.by.is_empty() {
+            "nobody".to_owned()
+        } else {
+            decided.by.join(", ")
+        };
+        message.letter.part(
+            "What was decided",
+            [
+                format!("{}, by {by}: {}", word.to_lowercase(), decided.why),
+                "nothing more is asked of you for this request".to_owned(),
+            ],
+        );
+        self.run(&mut message.letter);
+        let place = format!("/api/approvals/{}", request.approval);
+        message.letter.place("The request", place);
+        message
     }
 
     fn settled(&self, end: End, why: &str, lease_end: Option<Time>) -> Option<Message> {

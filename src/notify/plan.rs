@@ -140,8 +140,6 @@ pub struct Plan {
     pub people: BTreeMap<String, Vec<Way>>,
     /// Teams by name.
     pub teams: BTreeMap<String, Vec<Whom>>,
-    /// Groups of principals that decide approvals: name to names.
-    pub groups: BTreeMap<String, Vec<String>>,
     /// Rotas by name.
     pub rotas: BTreeMap<String, Rota>,
     /// The rota of `oncall` without a name.

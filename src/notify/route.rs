@@ -86,7 +86,7 @@ impl Plan {
                     self.unrouted()
                 }
             }
-            Meant::Group(name) => self.deciders(message, name, notes),
+            Meant::Deciders { by, people } => self.deciders(message, by, people, notes),
             Meant::Oncall(Some(rota)) if !self.rotas.contains_key(rota) => {
                 unknown(format!("the rota `{rota}`"), notes);
                 self.unrouted()
@@ -113,7 +113,13 @@ impl Plan {
     }
 
     /// A group that decides is told as the team of its name, else as its people.
-    fn deciders(&self, message: &Record, name: &str, notes: &mut Vec<String>) -> Vec<Whom> {
+    fn deciders(
+        &self,
+        message: &Record,
+        name: &str,
+        people: &[String],
+        notes: &mut Vec<String>,
+    ) -> Vec<Whom> {
         let by_route = self.by_routes(message, Some(name));
         if !by_route.is_empty() {
             return by_route;
@@ -121,8 +127,7 @@ impl Plan {
         if self.teams.contains_key(name) {
             return vec![Whom::Team(name.to_owned())];
         }
-        let members = self.groups.get(name).map(Vec::as_slice).unwrap_or_default();
-        let (known, unknown): (Vec<&String>, Vec<&String>) = members
+        let (known, unknown): (Vec<&String>, Vec<&String>) = people
             .iter()
             .partition(|member| self.people.contains_key(member.as_str()));
         let names = |members: &[&String]| {
@@ -131,13 +136,13 @@ impl Plan {
         };
         if known.is_empty() {
             notes.push(format!(
-                "nobody of the group `{name}` is under `[notify.people]`, so they may not know"
+                "nobody of `{name}` is under `[notify.people]`, so they may not know"
             ));
             return self.unrouted();
         }
         if !unknown.is_empty() {
             notes.push(format!(
-                "of the group `{name}`, {} cannot be reached: not under `[notify.people]`",
+                "of `{name}`, {} cannot be reached: not under `[notify.people]`",
                 names(&unknown)
             ));
         }

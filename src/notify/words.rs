@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use crate::action::{Done, Outcome, Verification};
+use crate::approval::Request;
 use crate::finding::Finding;
 use crate::journal::{EffectState, Header, RunState, Stage};
 
@@ -146,6 +147,43 @@ pub(super) fn asked_by_alarm(code: &str, state: &RunState) -> String {
         "diverged" => "the playbook does not replay as recorded; run the version it began under".to_owned(),
         _ => format!("see what is left to do by hand: `cordon show {run}`"),
     }
+}
+
+/// What a request for approval asks, of whom, until when.
+pub(super) fn asked(request: &Request) -> Vec<String> {
+    let who = if request.may_decide.is_empty() {
+        "nobody there may".to_owned()
+    } else {
+        request.may_decide.join(", ")
+    };
+    let mut lines = vec![
+        request.ask.clone(),
+        format!("{} of `{}` have to agree: {who}", request.quorum, request.by),
+        format!(
+            "until {}; without enough answers it is denied then",
+            request.until
+        ),
+    ];
+    if let Some(rule) = &request.rule {
+        lines.push(format!("the rule `{rule}` demands it"));
+    }
+    if request.again > 0 {
+        lines.push(
+            "what it is about changed since it was asked before; earlier answers do not count".to_owned(),
+        );
+    }
+    lines
+}
+
+/// How a request is answered.
+pub(super) fn answering(request: &Request) -> Vec<String> {
+    let id = request.approval;
+    vec![
+        // With the digest a yes is to what this message says, and not to what it may have become.
+        format!("cordon approve {id} --digest {}", request.digest),
+        format!("cordon deny {id} --reason '…'"),
+        format!("or POST /api/approvals/{id}/approve or /deny with a token of your own"),
+    ]
 }
 
 /// A value that a playbook gives.

@@ -3,7 +3,9 @@
 use serde_json::json;
 
 use super::office::*;
+use crate::approval::{Decided, Request};
 use crate::digest::Digest;
+use crate::id::ApprovalId;
 use crate::journal::{Cause, ENGINE_ABI, End, Event, Header, OnFailure, PlaybookKind};
 use crate::store::NoticeState;
 
@@ -186,4 +188,124 @@ async fn the_good_end_of_a_run_that_ends_no_lease_costs_nothing_and_says_nothing
     office.begin(header, vec![ended]).await;
     office.settle(&mut office.follower("one")).await;
     assert!(office.channels.sent().is_empty());
+}
+
+/// The step that asks.
+fn step() -> Event {
+    Event::StepAsked {
+        step: "0".parse().unwrap(),
+        name: "approve".into(),
+        args: vec![],
+        digest: Digest::ZERO,
+        line: 1,
+        column: 1,
+        file: None,
+    }
+}
+
+fn request(run: crate::id::RunId, ask: &str) -> Request {
+    Request {
+        approval: ApprovalId::of_run(run, &["step"]),
+        run,
+        title: "Malware on a host".into(),
+        subject: "host web-07".into(),
+        ask: ask.into(),
+        covers: vec![],
+        by: "identity-leads".into(),
+        quorum: 2,
+        until: NOW.plus_ms(3_600_000),
+        may_decide: vec!["ana".into(), "zoe".into()],
+        requester: None,
+        author: "cordon".into(),
+        rule: None,
+        again: 0,
+        digest: Digest::of(b"what they saw"),
+    }
+}
+
+#[tokio::test]
+async fn a_request_for_approval_says_what_is_asked_of_whom_until_when_and_how_to_answer() {
+    let office = Office::open();
+    let run = crate::id::RunId::derive(&["r"]);
+    let asked = request(run, "Delete 3 keys of svc-backup? <!channel>");
+    let (id, digest) = (asked.approval, asked.digest);
+    let decided = Decided {
+        granted: false,
+        by: vec![],
+        why: "nobody answered in time".into(),
+    };
+    let events = vec![
+        step(),
+        Event::ApprovalRequested {
+            step: "0".parse().unwrap(),
+            effect: None,
+            request: Box::new(asked),
+        },
+        Event::ApprovalDecided {
+            approval: id,
+            decided,
+        },
+    ];
+    office.run("web-07", events).await;
+    office.settle(&mut office.follower("one")).await;
+    let sent = office.channels.sent();
+    assert_eq!(sent.len(), 2);
+    let (asked, decided) = match sent[0].subject.starts_with("[APPROVAL]") {
+        true => (&sent[0], &sent[1]),
+        false => (&sent[1], &sent[0]),
+    };
+    assert_eq!(
+        asked.subject,
+        "[APPROVAL] Delete 3 keys of svc-backup? < !channel>"
+    );
+    assert_eq!(asked.to, "@ana-id", "zoe cannot be reached");
+    for part in [
+        "2 of `identity-leads` have to agree: ana, zoe",
+        &format!("until {}", NOW.plus_ms(3_600_000)),
+        &format!("cordon approve {id} --digest {digest}"),
+        &format!("POST /api/approvals/{id}/approve"),
+        &format!("The request: https://cordon.example.com/api/approvals/{id}"),
+        "of `identity-leads`, `zoe` cannot be reached",
+    ] {
+        assert!(asked.text.contains(part), "no {part:?} in\n{}", asked.text);
+    }
+    assert!(
+        decided.subject.starts_with("[DENIED] Delete 3 keys"),
+        "{}",
+        decided.subject
+    );
+    assert!(
+        decided.text.contains("nobody answered in time"),
+        "{}",
+        decided.text
+    );
+}
+
+#[tokio::test]
+async fn requests_in_a_storm_are_each_named_in_its_count() {
+    let office = Office::open();
+    let mut follower = office.follower("one");
+    let mut ids = Vec::new();
+    for host in ["a", "b", "c"] {
+        let asked = request(crate::id::RunId::derive(&[host]), "Delete it?");
+        ids.push(asked.approval);
+        let event = Event::ApprovalRequested {
+            step: "0".parse().unwrap(),
+            effect: None,
+            request: Box::new(asked),
+        };
+        office.run(host, vec![step(), event]).await;
+        office.settle(&mut follower).await;
+    }
+    office.clock.advance_ms(300_000);
+    office.settle(&mut follower).await;
+    let update = office.channels.sent().pop().unwrap();
+    assert!(update.subject.starts_with("2 more in 5m"), "{}", update.subject);
+    for id in &ids[1..] {
+        assert!(
+            update.text.contains(&format!("cordon approve {id}")),
+            "{}",
+            update.text
+        );
+    }
 }

@@ -9,7 +9,9 @@ use crate::action::Verification;
 use crate::clock::Time;
 use crate::journal::{ChainId, End, Entry};
 use crate::store::sqlite::{Options, SqliteStore};
-use crate::store::{Claim, Disposition, Error, RunQuery, RunStatus, RunUpdate};
+use crate::store::{
+    Claim, Disposition, Error, Notice, NoticeQuery, NoticeState, RunQuery, RunStatus, RunUpdate,
+};
 
 /// One operation, as numbers that each kind reads in its own way, so that it shrinks well.
 #[derive(Clone, Debug)]
@@ -163,7 +165,32 @@ async fn apply(store: &Any, past: &mut Past, op: &Op) -> String {
             let seen = store.hold_seen(here, &key, facet, effect(op.b), Verification::Contradicted);
             let seen = text(seen.await);
             let cursor = store.set_cursor(here, &worker(op.a), op.at as u64).await;
-            text(kept) + seen.as_str() + text(cursor).as_str()
+            let claimed = store
+                .claim_follower(here, "notify", &worker(op.b), at, ends)
+                .await;
+            let state = NoticeState::ALL[op.c];
+            let notice = Notice {
+                key: format!("notice {}", op.a),
+                group: super::fixture::key(op.b, here),
+                at,
+                state,
+                leads: op.flag,
+                due_at: until,
+                content: serde_json::json!({ "n": op.c }),
+            };
+            let put = store.put_notices(here, vec![notice.clone()]).await;
+            let saved = store
+                .save_notices(here, "notify", &worker(op.a), vec![notice])
+                .await;
+            let parts = [
+                text(kept),
+                seen,
+                text(cursor),
+                text(claimed),
+                text(put),
+                text(saved),
+            ];
+            parts.concat()
         }
     }
 }
@@ -182,7 +209,16 @@ async fn everything(store: &Any, at: Time) -> Vec<String> {
         text(store.due_holders(here, at, 4).await),
         text(store.next_lease_end(here).await),
         text(store.next_wake(here).await),
+        text(store.due_notices(here, at, 10).await),
     ];
+    for state in NoticeState::ALL.map(Some).into_iter().chain([None]) {
+        let query = NoticeQuery {
+            state,
+            before: None,
+            limit: 10,
+        };
+        seen.push(text(store.notices(here, &query).await));
+    }
     for status in RunStatus::ALL.map(Some).into_iter().chain([None]) {
         let query = RunQuery {
             status,
@@ -195,6 +231,9 @@ async fn everything(store: &Any, at: Time) -> Vec<String> {
         seen.push(text(store.alert(here, alert_id(n, here)).await));
         seen.push(text(store.journal(here, ChainId::Run(run_id(n, here)), 0).await));
         seen.push(text(store.cursor(here, &worker(n)).await));
+        seen.push(text(
+            store.leading_notice(here, super::fixture::key(n, here)).await,
+        ));
     }
     seen
 }

@@ -74,6 +74,11 @@ pub fn missing(voters: &Voters<'_>, by: &str, quorum: usize) -> Option<String> {
     if eligible >= quorum {
         return None;
     }
+    if voters.members.is_empty() {
+        return Some(format!(
+            "nobody can approve it: `{by}` is neither a group of `[groups]` nor a member of one"
+        ));
+    }
     let left_out: Vec<String> = voters
         .members
         .iter()

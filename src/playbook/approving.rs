@@ -106,9 +106,10 @@ impl Looking<'_> {
                 let message = format!("`{by}` is neither a group of `[groups]` nor a member of one");
                 let help = match nearest(by, groups.names()) {
                     Some(near) => format!("did you mean `{near}`?"),
-                    None => format!("add `{by} = [\"NAME\", …]` to `[groups]` in `cordon.toml`"),
+                    None => format!("add `{by} = [\"NAME\", …]` to `[groups]`; until then the answer is no"),
                 };
-                self.error("P024", span, message, help);
+                // Not an error: a playbook of ours that asks a group nobody has would keep the server from starting.
+                self.warning("P024", span, message, help);
             }
             Some(people) if people.len() < quorum => {
                 let span = self.value_at(map, "quorum");

@@ -81,6 +81,19 @@ impl Looking<'_> {
             .push(Diagnostic::error(code, message, file, text, span, help));
     }
 
+    /// The same as a warning: the playbook loads.
+    pub(super) fn warning(
+        &mut self,
+        code: &'static str,
+        span: Range<usize>,
+        message: String,
+        help: impl Into<String>,
+    ) {
+        let (file, text) = (self.program.name(), self.program.text());
+        self.found
+            .push(Diagnostic::error(code, message, file, text, span, help).as_warning());
+    }
+
     pub(super) fn name_span(&self) -> Range<usize> {
         self.start..self.start + self.call.name.len()
     }

@@ -551,17 +551,36 @@ async fn where_nobody_may_decide_it_is_denied_at_once_and_said_aloud() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_group_that_is_not_configured_is_a_no_at_once_and_an_alarm() {
+    let bench = bench(people());
+    let script = r#"
+        let answer = approve(#{ ask: "Go on?", by: "lead", within: "8h" });
+        [answer.granted, answer.why]
+    "#;
+    let run = bench.by_hand("no such group", script).await;
+    let said = bench.value(run).await;
+    assert_eq!(said[0], false, "{said}");
+    assert!(
+        said[1].as_str().unwrap().contains("`lead` is neither a group"),
+        "{said}"
+    );
+    let (state, end) = bench.settled(run).await;
+    assert_eq!(end, End::Succeeded);
+    assert!(
+        state.alarms.iter().any(|alarm| alarm.code == "no-approver"),
+        "{:?}",
+        state.alarms
+    );
+    bench.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_makes_no_sense_is_an_error_and_asks_nobody() {
     let bench = bench(Policy {
         protected: vec![Protected::new(Some(EntityType::Host), "dc-*", "domain controllers").unwrap()],
         ..people()
     });
     for (n, (args, code, says)) in [
-        (
-            r#"#{ ask: "?", by: "lead" }"#,
-            "bad-argument",
-            "did you mean `leads`?",
-        ),
         (
             r#"#{ ask: "?", by: "owners", quorum: 2 }"#,
             "bad-argument",

@@ -8,6 +8,9 @@ mod header;
 mod state;
 mod upcast;
 
+#[cfg(test)]
+mod approval_tests;
+
 pub use chain::{Broken, ChainId, Entry, Salt, seal, verify};
 pub use effect::{Attempt, Bound, EffectState, Intent, NO_ANSWER, Reverts, Stage};
 pub use event::{Answered, Event, FindingFate, FindingRecord};

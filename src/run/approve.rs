@@ -18,12 +18,14 @@ use crate::digest::Digest;
 use crate::guardrail::{self, Consent, Decision, Demand, Weighing};
 use crate::id::ApprovalId;
 use crate::journal::{Answered, ApprovalState, Bound, Event, RunState};
-use crate::limits::{APPROVAL_COVERS_MAX, ATTEMPTS_MAX, BACKOFF_FIRST_MS, BACKOFF_MS_MAX, ENTRY_BYTES_MAX};
+use crate::limits::{APPROVAL_COVERS_MAX, ATTEMPTS_MAX, BACKOFF_FIRST_MS, ENTRY_BYTES_MAX};
 use crate::playbook::Loaded;
 use crate::script::StepId;
 
 /// Targets looked at at once for one request.
 const LOOKS_AT_ONCE: usize = 8;
+/// Longest pause between looks at one target, ms.
+const LOOK_PAUSE_MS_MAX: u64 = 5_000;
 /// Code of the alarm where nobody is left who may decide.
 const NO_APPROVER: &str = "no-approver";
 
@@ -196,13 +198,15 @@ where
             Ok(found) => return Ok(found),
             Err((fault, Retry::Never)) => return Err(fault),
             Err((fault, _)) if tries >= ATTEMPTS_MAX => return Err(fault),
+            // A vendor that wants longer is told to the script: a worker that is to stop waits for this task.
+            Err((fault, Retry::AfterMs(ms))) if ms > LOOK_PAUSE_MS_MAX => return Err(fault),
             Err((_, Retry::AfterMs(ms))) => {
-                tokio::time::sleep(Duration::from_millis(ms.max(pause_ms).min(BACKOFF_MS_MAX))).await;
+                tokio::time::sleep(Duration::from_millis(ms.max(pause_ms))).await;
             }
             Err((_, Retry::Backoff)) => tokio::time::sleep(Duration::from_millis(pause_ms)).await,
         }
         tries += 1;
-        pause_ms = pause_ms.saturating_mul(2).min(BACKOFF_MS_MAX);
+        pause_ms = pause_ms.saturating_mul(2).min(LOOK_PAUSE_MS_MAX);
     }
 }
 

@@ -12,6 +12,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+mod approvals;
 mod client;
 mod testing;
 mod tour;

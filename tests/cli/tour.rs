@@ -51,16 +51,16 @@ fn words(line: &str) -> Vec<String> {
 }
 
 /// A newcomer: a folder, an environment, and what runs in other terminals.
-struct Newcomer {
+pub struct Newcomer {
     dir: PathBuf,
-    environment: BTreeMap<String, String>,
+    pub environment: BTreeMap<String, String>,
     range: Option<Child>,
     server: Option<Child>,
     base_url: String,
 }
 
 impl Newcomer {
-    fn new(dir: &Path) -> Newcomer {
+    pub fn new(dir: &Path) -> Newcomer {
         Newcomer {
             dir: dir.to_owned(),
             environment: BTreeMap::from([("PATH".to_owned(), "/usr/bin:/bin".to_owned())]),
@@ -80,19 +80,19 @@ impl Newcomer {
         command
     }
 
-    fn output(&self, line: &str) -> Output {
+    pub fn output(&self, line: &str) -> Output {
         self.command(line).output().unwrap()
     }
 
     /// What a command prints, which must end well.
-    fn run(&self, line: &str) -> String {
+    pub fn run(&self, line: &str) -> String {
         let output = self.output(line);
         let told = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(output.status.success(), "{line}: {} {told}", output.status);
         String::from_utf8(output.stdout).unwrap()
     }
 
-    fn json(&self, line: &str) -> Value {
+    pub fn json(&self, line: &str) -> Value {
         serde_json::from_str(&self.run(&format!("{line} --json"))).unwrap()
     }
 
@@ -114,7 +114,7 @@ impl Newcomer {
     }
 
     /// Starts the server on a port of its own, takes its token where it makes one, and lets it talk on.
-    fn serve(&mut self, line: &str) {
+    pub fn serve(&mut self, line: &str) {
         let mut command = self.command(&format!("{line} --listen 127.0.0.1:0"));
         command
             .env("FALCON_CLIENT_ID", "range-client")
@@ -153,7 +153,7 @@ impl Newcomer {
     }
 
     /// Says goodbye as a person at the terminal or a service manager does.
-    fn stop(&mut self) {
+    pub fn stop(&mut self) {
         let pid = |child: &Child| Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
         if let Some(mut server) = self.server.take() {
             kill_process(pid(&server), Signal::TERM).unwrap();

@@ -10,7 +10,7 @@ use crate::digest::Digest;
 
 impl RangeConfig {
     /// Hosts of these names; a service account `svc-build` known to Okta and to AWS, with two access keys; `svc-report`
-    /// with one; two people, `ana` and `ben`, in groups; a role to assume, a secret, two channels.
+    /// with one; two people, `kim` and `ben`, in groups; a role to assume, a secret, two channels.
     pub fn example(hosts: &[&str]) -> RangeConfig {
         let corp = |name: &str| format!("{name}@corp.example");
         let user = |name: &str| User::new(okta_id("00u", name), corp(name));
@@ -26,15 +26,15 @@ impl RangeConfig {
                         .token(okta_id("oar", "svc-build artifact-store"), "artifact-store")
                         .api_token(okta_id("00T", "svc-build deploy"), "deploy"),
                     user("svc-report").token(okta_id("oar", "svc-report warehouse"), "warehouse"),
-                    user("ana")
-                        .token(okta_id("oar", "ana mail-app"), "mail-app")
-                        .token(okta_id("oar", "ana wiki"), "wiki")
-                        .api_token(okta_id("00T", "ana export"), "export"),
+                    user("kim")
+                        .token(okta_id("oar", "kim mail-app"), "mail-app")
+                        .token(okta_id("oar", "kim wiki"), "wiki")
+                        .api_token(okta_id("00T", "kim export"), "export"),
                     user("ben"),
                 ],
                 groups: vec![
                     Group::new(okta_id("00g", "engineering"), "engineering")
-                        .member(member("ana"))
+                        .member(member("kim"))
                         .member(member("ben")),
                     Group::new(okta_id("00g", "production-admins"), "production-admins")
                         .member(member("ben")),
@@ -45,14 +45,14 @@ impl RangeConfig {
                 identities: vec![
                     Identity::user("svc-build"),
                     Identity::user("svc-report"),
-                    Identity::user("ana"),
+                    Identity::user("kim"),
                     Identity::role("cordon-responder"),
                 ],
                 keys: vec![
                     AccessKey::new("AKIARANGE000BUILD001", "svc-build"),
                     AccessKey::new("AKIARANGE000BUILD002", "svc-build"),
                     AccessKey::new("AKIARANGE00REPORT001", "svc-report"),
-                    AccessKey::new("AKIARANGE00000ANA001", "ana"),
+                    AccessKey::new("AKIARANGE00000KIM001", "kim"),
                 ],
                 secrets: vec![
                     StoredSecret::new("prod/deploy"),

@@ -14,6 +14,7 @@ use std::process::{Command, Output};
 
 mod approvals;
 mod client;
+mod demo;
 mod testing;
 mod tour;
 

@@ -6,6 +6,7 @@ use super::identity::{AccessKey, Identity, IdentityKind, Kept, KeyStatus};
 use super::policy::is_document;
 use super::state::Aws;
 use super::xml::{Node, done, namespace, refuse};
+use crate::digest::Digest;
 
 /// When everything of the seed was made; a stand-in has no history.
 const CREATED: &str = "2026-01-05T08:00:00Z";
@@ -165,7 +166,10 @@ impl Aws {
         }
         let word = |it: &Identity| {
             let document = it.policies.get(&name);
-            Some(document.map_or_else(|| "absent".to_owned(), Clone::clone))
+            Some(document.map_or_else(
+                || "absent".to_owned(),
+                |text| format!("document {}", Digest::of(text.as_bytes()).short()),
+            ))
         };
         let effect = Effect {
             action,

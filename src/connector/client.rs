@@ -10,7 +10,7 @@ use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, redirect, retry};
 use url::Url;
 
-use super::egress::{Refused, Resolver};
+use super::egress::{Names, Refused, Resolver};
 use super::tls::Ca;
 use super::wire::{Wire, exchange};
 use crate::action::Request;
@@ -38,15 +38,29 @@ impl Body {
 
     /// Form fields.
     pub(super) fn form(fields: &[(String, Secret)]) -> Body {
-        let mut form = url::form_urlencoded::Serializer::new(String::new());
-        for (name, value) in fields {
-            form.append_pair(name, value.expose());
-        }
+        let parts: Vec<String> = fields
+            .iter()
+            .map(|(name, value)| format!("{}={}", form_encoded(name), form_encoded(value.expose())))
+            .collect();
         Body {
             content_type: "application/x-www-form-urlencoded",
-            text: Secret::new(form.finish()),
+            text: Secret::new(parts.join("&")),
         }
     }
+}
+
+/// A name or value of a form: everything but the unreserved characters of RFC 3986 §2.3 is encoded. Browsers leave `*`
+/// as it is and encode `~`; who checks a signature over a form it has read and written again does neither.
+fn form_encoded(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b' ' => out.push('+'),
+            _ if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) => out.push(char::from(byte)),
+            _ => out.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    out
 }
 
 /// One request, complete with credentials. No `Debug`: its headers are secret.
@@ -100,6 +114,7 @@ pub struct Client {
     named_changes: reqwest::Client,
     /// Those that trust further certificates: as many as instances with a `ca`, times the four above.
     trusting: Arc<Mutex<Trusting>>,
+    names: Names,
     /// Answers in place of the network, in cases of connectors.
     wire: Option<Arc<dyn Wire>>,
 }
@@ -114,15 +129,16 @@ pub struct NoClient(#[from] reqwest::Error);
 
 impl Client {
     /// The clients.
-    pub fn new() -> Result<Client, NoClient> {
+    pub(super) fn new(names: Names) -> Result<Client, NoClient> {
         // Installing fails only when a provider is there already, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
         Ok(Client {
-            reads: build(false, false, None)?,
-            changes: build(true, false, None)?,
-            named_reads: build(false, true, None)?,
-            named_changes: build(true, true, None)?,
+            reads: build(false, false, None, &names)?,
+            changes: build(true, false, None, &names)?,
+            named_reads: build(false, true, None, &names)?,
+            named_changes: build(true, true, None, &names)?,
             trusting: Arc::default(),
+            names,
             wire: None,
         })
     }
@@ -151,7 +167,7 @@ impl Client {
         if let Some(client) = trusting.get(&key) {
             return Ok(client.clone());
         }
-        let client = build(changes, named, Some(ca))?;
+        let client = build(changes, named, Some(ca), &self.names)?;
         trusting.insert(key, client.clone());
         Ok(client)
     }
@@ -222,7 +238,12 @@ impl Client {
     }
 }
 
-fn build(changes: bool, named: bool, ca: Option<&Ca>) -> Result<reqwest::Client, reqwest::Error> {
+fn build(
+    changes: bool,
+    named: bool,
+    ca: Option<&Ca>,
+    names: &Names,
+) -> Result<reqwest::Client, reqwest::Error> {
     let mut builder = reqwest::Client::builder()
         .user_agent(concat!("cordon/", env!("CARGO_PKG_VERSION")))
         .redirect(redirect::Policy::none())
@@ -232,6 +253,7 @@ fn build(changes: bool, named: bool, ca: Option<&Ca>) -> Result<reqwest::Client,
         .connect_timeout(Duration::from_millis(VENDOR_CONNECT_MS))
         .dns_resolver(Resolver {
             may_be_private: named,
+            names: names.clone(),
         });
     if let Some(ca) = ca {
         builder = builder.tls_certs_merge(reqwest::Certificate::from_pem_bundle(ca.pem().as_bytes())?);

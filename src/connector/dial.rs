@@ -14,19 +14,41 @@ use tokio_rustls::client::TlsStream;
 use url::{Host, Url};
 
 use super::client::Broken;
-use super::egress::{NoAddress, addresses, host_of};
+use super::egress::{Names, NoAddress, addresses, host_of};
 use super::tls::{Ca, certificates};
 use crate::digest::Digest;
 use crate::limits::VENDOR_CONNECT_MS;
 
-/// What TLS trusts, by the certificates an instance adds; made once, because the machine's are many.
+/// Makes connections.
 #[derive(Default)]
-pub(super) struct Dialer(Mutex<BTreeMap<Option<Digest>, Arc<ClientConfig>>>);
+pub(super) struct Dialer {
+    names: Names,
+    /// True where there is no network: nothing is looked up or connected to.
+    offline: bool,
+    /// What TLS trusts, by the certificates an instance adds; made once, because the machine's are many.
+    trusting: Mutex<BTreeMap<Option<Digest>, Arc<ClientConfig>>>,
+}
 
 impl Dialer {
+    /// Connections to names that are looked up there.
+    pub(super) fn looking_up(names: Names) -> Dialer {
+        Dialer {
+            names,
+            ..Dialer::default()
+        }
+    }
+
+    /// No connection at all, for cases that play the vendor.
+    pub(super) fn offline() -> Dialer {
+        Dialer {
+            offline: true,
+            ..Dialer::default()
+        }
+    }
+
     /// The TLS of an instance.
     pub(super) fn tls(&self, ca: Option<&Ca>) -> Result<Arc<ClientConfig>, Broken> {
-        let mut made = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut made = self.trusting.lock().unwrap_or_else(PoisonError::into_inner);
         let key = ca.map(Ca::digest);
         if let Some(config) = made.get(&key) {
             return Ok(config.clone());
@@ -34,6 +56,33 @@ impl Dialer {
         let config = client_config(ca)?;
         made.insert(key, config.clone());
         Ok(config)
+    }
+
+    /// Connects to a server an operator named. The name is looked up once, and what was judged is connected to.
+    pub(super) async fn connect(&self, url: &Url, port: u16) -> Result<TcpStream, Broken> {
+        if self.offline {
+            return Err(unreachable(
+                "there is no network here, and cases play HTTP alone".into(),
+            ));
+        }
+        let found = addresses(&self.names, url, port)
+            .await
+            .map_err(|none| match none {
+                NoAddress::Unknown => unreachable("the host's name does not resolve".into()),
+                NoAddress::Refused(refused) => Broken {
+                    code: "egress-refused",
+                    message: refused.0,
+                },
+            })?;
+        let wait = Duration::from_millis(VENDOR_CONNECT_MS);
+        let connecting = TcpStream::connect(found.as_slice());
+        match tokio::time::timeout(wait, connecting).await {
+            Ok(Ok(stream)) => Ok(stream),
+            Ok(Err(_)) => Err(unreachable("the host cannot be connected to".into())),
+            Err(_) => Err(unreachable(
+                "the host did not answer in time when connecting".into(),
+            )),
+        }
     }
 }
 
@@ -52,26 +101,6 @@ fn client_config(ca: Option<&Ca>) -> Result<Arc<ClientConfig>, Broken> {
         .with_root_certificates(roots)
         .with_no_client_auth();
     Ok(Arc::new(config))
-}
-
-/// Connects to a server an operator named. The name is looked up once, and what was judged is connected to.
-pub(super) async fn connect(url: &Url, port: u16) -> Result<TcpStream, Broken> {
-    let found = addresses(url, port).await.map_err(|none| match none {
-        NoAddress::Unknown => unreachable("the host's name does not resolve".into()),
-        NoAddress::Refused(refused) => Broken {
-            code: "egress-refused",
-            message: refused.0,
-        },
-    })?;
-    let wait = Duration::from_millis(VENDOR_CONNECT_MS);
-    let connecting = TcpStream::connect(found.as_slice());
-    match tokio::time::timeout(wait, connecting).await {
-        Ok(Ok(stream)) => Ok(stream),
-        Ok(Err(_)) => Err(unreachable("the host cannot be connected to".into())),
-        Err(_) => Err(unreachable(
-            "the host did not answer in time when connecting".into(),
-        )),
-    }
 }
 
 /// TLS over a connection, from here on.

@@ -176,6 +176,11 @@ impl Egress {
             check_path(place)?;
             return self.at_base(place);
         }
+        // The URL standard reads `\` as `/` and leaves out line breaks and tabs; whoever reads such a URL otherwise
+        // reads another host.
+        if place.contains(|c: char| c == '\\' || c.is_control() || c.is_whitespace()) {
+            return Err(Refused(format!("`{}` is not a URL", place.escape_debug())));
+        }
         let url = Url::parse(place).map_err(|_| {
             Refused(format!(
                 "`{place}` is neither a path that begins with `/` nor a URL"
@@ -364,20 +369,44 @@ fn may_be_private_v6(ip: Ipv6Addr) -> bool {
     (global && !embeds_v4 && !documentation) || (ip.is_unique_local() && !metadata)
 }
 
+/// Where names are looked up.
+#[derive(Clone, Debug, Default)]
+pub(super) enum Names {
+    /// By the machine.
+    #[default]
+    Machine,
+    /// As a test says, answer by answer.
+    #[cfg(test)]
+    Told(tests::Told),
+}
+
+impl Names {
+    async fn look_up(&self, host: &str, port: u16) -> std::io::Result<Vec<SocketAddr>> {
+        match self {
+            Names::Machine => Ok(tokio::net::lookup_host((host, port)).await?.collect()),
+            #[cfg(test)]
+            Names::Told(told) => Ok(told.next(port)),
+        }
+    }
+}
+
 /// The resolver of the client: the machine's own, with addresses filtered. One refused address refuses the name,
 /// because an answer that mixes public and inner addresses is how rebinding looks.
-#[derive(Clone, Copy, Debug)]
-pub struct Resolver {
+#[derive(Clone, Debug)]
+pub(super) struct Resolver {
     /// True where an operator named the host.
-    pub may_be_private: bool,
+    pub(super) may_be_private: bool,
+    /// Where names are looked up.
+    pub(super) names: Names,
 }
 
 impl Resolve for Resolver {
     fn resolve(&self, name: Name) -> Resolving {
         let may = self.may_be_private;
+        let names = self.names.clone();
         Box::pin(async move {
             let host = name.as_str().to_owned();
-            let found: Vec<SocketAddr> = tokio::net::lookup_host((host.as_str(), 0)).await?.collect();
+            let found = names.look_up(&host, 0).await?;
             let allowed = filter(&host, found, may)?;
             Ok(Box::new(allowed.into_iter()) as Addrs)
         })
@@ -400,13 +429,12 @@ fn filter(host: &str, found: Vec<SocketAddr>, private_too: bool) -> Result<Vec<S
 
 /// The addresses of a server an operator named, judged: a literal as [`check_base_url`] let it through, a name by
 /// what it resolves to. Whoever connects, connects to one of these and does not look the name up again.
-pub(super) async fn addresses(url: &Url, port: u16) -> Result<Vec<SocketAddr>, NoAddress> {
+pub(super) async fn addresses(names: &Names, url: &Url, port: u16) -> Result<Vec<SocketAddr>, NoAddress> {
     match host_of(url) {
         Some(Host::Ipv4(ip)) => Ok(vec![(ip, port).into()]),
         Some(Host::Ipv6(ip)) => Ok(vec![(ip, port).into()]),
         Some(Host::Domain(host)) => {
-            let found = tokio::net::lookup_host((host.as_str(), port)).await;
-            let found: Vec<SocketAddr> = found.map_err(|_| NoAddress::Unknown)?.collect();
+            let found = names.look_up(&host, port).await.map_err(|_| NoAddress::Unknown)?;
             if found.is_empty() {
                 return Err(NoAddress::Unknown);
             }
@@ -427,4 +455,4 @@ pub(super) enum NoAddress {
 
 #[cfg(test)]
 #[path = "egress_tests.rs"]
-mod tests;
+pub(super) mod tests;

@@ -1,4 +1,41 @@
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+
 use super::*;
+
+/// A resolver of a test: one answer after the other, the last one again and again.
+#[derive(Clone, Debug, Default)]
+pub(in crate::connector) struct Told {
+    answers: Arc<Mutex<VecDeque<Vec<IpAddr>>>>,
+    asked: Arc<Mutex<usize>>,
+}
+
+impl Told {
+    pub(in crate::connector) fn of(answers: &[&str]) -> Told {
+        let answers = answers
+            .iter()
+            .map(|answer| answer.split(' ').map(|ip| ip.parse().unwrap()).collect());
+        Told {
+            answers: Arc::new(Mutex::new(answers.collect())),
+            asked: Arc::default(),
+        }
+    }
+
+    pub(super) fn next(&self, port: u16) -> Vec<SocketAddr> {
+        *self.asked.lock().unwrap() += 1;
+        let mut answers = self.answers.lock().unwrap();
+        let answer = match answers.len() {
+            1 => answers[0].clone(),
+            _ => answers.pop_front().unwrap(),
+        };
+        answer.into_iter().map(|ip| SocketAddr::new(ip, port)).collect()
+    }
+
+    /// How often it was asked.
+    pub(in crate::connector) fn asked(&self) -> usize {
+        *self.asked.lock().unwrap()
+    }
+}
 
 fn hosts() -> Vec<HostPattern> {
     ["api.example.com", "*.eu.example.com"]
@@ -213,5 +250,89 @@ fn one_inner_address_among_the_answers_refuses_the_name() {
     assert!(filter("h", vec![at("8.8.8.8"), at("10.0.0.1")], true).is_ok());
     for never in ["127.0.0.1", "169.254.169.254", "::ffff:127.0.0.1"] {
         assert!(filter("h", vec![at(never)], true).is_err(), "{never}");
+    }
+}
+
+/// What was judged is what is handed on to be connected to: between the two nobody looks the name up again, so an
+/// answer that changes comes too late.
+#[tokio::test]
+async fn a_name_is_looked_up_once_and_what_was_judged_is_connected_to() {
+    let told = Told::of(&["93.184.216.34", "127.0.0.1"]);
+    let resolver = Resolver {
+        may_be_private: false,
+        names: Names::Told(told.clone()),
+    };
+    let name = || "rebind.example.com".parse::<Name>().unwrap();
+    let first: Vec<SocketAddr> = resolver.resolve(name()).await.unwrap().collect();
+    assert_eq!(first, ["93.184.216.34:0".parse().unwrap()]);
+    assert_eq!(told.asked(), 1);
+    assert!(resolver.resolve(name()).await.is_err());
+
+    let told = Told::of(&["10.1.2.3", "169.254.169.254", "10.1.2.3 127.0.0.1"]);
+    let names = Names::Told(told.clone());
+    for (scheme, port) in [("ldaps", 636), ("smtps", 465)] {
+        let url = Url::parse(&format!("{scheme}://rebind.example.com")).unwrap();
+        match addresses(&names, &url, port).await {
+            Ok(found) => assert_eq!(found, [SocketAddr::new("10.1.2.3".parse().unwrap(), port)]),
+            Err(error) => assert!(matches!(error, NoAddress::Refused(_)) && scheme == "smtps"),
+        }
+    }
+    let url = Url::parse("ldap://rebind.example.com").unwrap();
+    assert!(matches!(
+        addresses(&names, &url, 389).await,
+        Err(NoAddress::Refused(_))
+    ));
+    assert_eq!(told.asked(), 3);
+}
+
+#[test]
+fn a_server_is_judged_by_its_address_however_it_is_written() {
+    for right in [
+        "ldaps://dc1.corp.example",
+        "ldap://10.1.2.3:389",
+        "smtp://127.0.0.1:2525",
+        "smtps://[::1]:465",
+        "ldap://0x7f.1",
+        "ldaps://2130706433",
+    ] {
+        assert_eq!(check_base_url(&Url::parse(right).unwrap()), Ok(()), "{right}");
+    }
+    for loopback in [
+        "ldap://0x7f.1",
+        "smtp://2130706433",
+        "ldap://0177.0.0.1",
+        "smtp://[::1]",
+    ] {
+        assert!(is_loopback(&Url::parse(loopback).unwrap()), "{loopback}");
+    }
+    for host in [
+        "169.254.169.254",
+        "2852039166",
+        "0xA9FEA9FE",
+        "0xA9.254.0xa9fe",
+        "0251.0376.0251.0376",
+        "[::ffff:169.254.169.254]",
+        "[::ffff:a9fe:a9fe]",
+        "[::ffff:127.0.0.1]",
+        "0.0.0.0",
+        "0",
+        "[::]",
+        "user@dc1.corp.example",
+        "user:word@dc1.corp.example",
+        "",
+    ] {
+        for scheme in ["ldap", "ldaps", "smtp", "smtps"] {
+            let text = format!("{scheme}://{host}");
+            let refused = Url::parse(&text).is_ok_and(|url| check_base_url(&url).is_err());
+            assert!(refused || Url::parse(&text).is_err(), "{text}");
+        }
+    }
+    for wrong in [
+        "ldap://dc1.corp.example/dc=x",
+        "ldap://dc1.corp.example?a",
+        "ldapi://x",
+        "gopher://x",
+    ] {
+        assert!(check_base_url(&Url::parse(wrong).unwrap()).is_err(), "{wrong}");
     }
 }

@@ -7,7 +7,7 @@ use reqwest::header::HeaderMap;
 use url::{Host, Url};
 
 use super::client::{Client, NoClient, Outgoing, Unanswered};
-use super::egress::check_base_url;
+use super::egress::{Names, check_base_url};
 use crate::limits::{FETCH_BYTES_MAX, FETCH_MS};
 
 /// Fetches documents.
@@ -33,7 +33,7 @@ impl Fetcher {
     /// The client cannot be set up.
     pub fn new() -> Result<Fetcher, NoClient> {
         Ok(Fetcher {
-            client: Client::new()?,
+            client: Client::new(Names::Machine)?,
         })
     }
 

@@ -11,6 +11,7 @@ use super::auth::Tokens;
 use super::bind::Bound;
 use super::client::{Client, NoClient};
 use super::dial::Dialer;
+use super::egress::Names;
 use super::settings::SETTINGS_INPUT;
 use super::settle::{Ended, Stop, failed, settle};
 use super::throttle::Throttle;
@@ -56,11 +57,20 @@ pub struct Acted {
 impl Invoker {
     /// An invoker that evaluates scripts on these threads.
     pub fn new(evaluators: Arc<Evaluators>, clock: Arc<dyn Clock>) -> Result<Invoker, NoClient> {
+        Invoker::looking_up(Names::Machine, evaluators, clock)
+    }
+
+    /// An invoker whose names are looked up there.
+    pub(super) fn looking_up(
+        names: Names,
+        evaluators: Arc<Evaluators>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Invoker, NoClient> {
         Ok(Invoker {
             evaluators,
             clock,
-            client: Client::new()?,
-            dialer: Dialer::default(),
+            client: Client::new(names.clone())?,
+            dialer: Dialer::looking_up(names),
             tokens: Tokens::default(),
             throttle: Throttle::default(),
             sealed: None,
@@ -82,7 +92,7 @@ impl Invoker {
             evaluators: self.evaluators.clone(),
             clock,
             client: self.client.over(wire),
-            dialer: Dialer::default(),
+            dialer: Dialer::offline(),
             tokens: Tokens::default(),
             throttle: Throttle::default(),
             sealed: self.sealed.clone(),

@@ -119,6 +119,8 @@ pub struct HttpSpec {
     pub reads: Vec<String>,
     /// A header that says what a POST does, and its values that only read: `x-amz-target` and the like.
     pub reads_header: Option<(String, Vec<String>)>,
+    /// A form field that says what a POST does, and its values that only read: `Action` and the like.
+    pub reads_form: Option<(String, Vec<String>)>,
     /// Statuses by which the vendor promises that it did nothing, per verb. Everything else from 500 up
     /// leaves the outcome unknown.
     pub not_applied: BTreeMap<String, Vec<u16>>,
@@ -335,17 +337,24 @@ fn read_http(page: &mut Page<'_>, mut table: Table<'_, '_>) -> HttpSpec {
         check_path(page, &path.value, path.span);
         http.reads.push(path.value);
     }
-    if let Some(mut header) = table.table(page, "reads_header") {
-        let name = header.needed_text(page, "name");
-        let values = header.texts(page, "values");
-        header.finish(page);
-        http.reads_header = name.map(|name| {
-            let values = values.into_iter().map(|text| text.value).collect();
-            (name.value.to_ascii_lowercase(), values)
-        });
-    }
+    http.reads_header = read_told_by(page, &mut table, "reads_header");
+    http.reads_form = read_told_by(page, &mut table, "reads_form");
     table.finish(page);
     http
+}
+
+/// `{ name, values }`: what names the operation, and the operations that only read.
+fn read_told_by(
+    page: &mut Page<'_>,
+    table: &mut Table<'_, '_>,
+    key: &'static str,
+) -> Option<(String, Vec<String>)> {
+    let mut told = table.table(page, key)?;
+    let name = told.needed_text(page, "name");
+    let values = told.texts(page, "values");
+    told.finish(page);
+    let values = values.into_iter().map(|text| text.value).collect();
+    name.map(|name| (name.value, values))
 }
 
 fn read_transport(page: &mut Page<'_>, root: &mut Table<'_, '_>) -> Transport {

@@ -82,6 +82,8 @@ impl Call {
         for (key, value) in options {
             let with_body = call.method != Method::GET;
             match key.as_str() {
+                // An option that a script passes on although it has none.
+                "query" | "headers" | "form" if value.is_null() => {}
                 "query" => call.query = members(key, value)?,
                 "headers" => call.headers = members(key, value)?,
                 "json" if with_body && call.body == CallBody::Empty => {

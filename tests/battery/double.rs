@@ -77,6 +77,14 @@ pub trait Model: Send + 'static {
     fn authorization(&self) -> &'static str {
         "Bearer token-of-the-battery"
     }
+    /// How it is reached.
+    fn instance(&self, base: &str) -> Instance {
+        instance(self.connector(), base, &[("token", "token-of-the-battery")])
+    }
+    /// Whether it knows who asks.
+    fn knows(&self, ask: &Ask) -> bool {
+        ask.headers.get("authorization").map(String::as_str) == Some(self.authorization())
+    }
     /// Whether a request would change something.
     fn changes(&self, ask: &Ask) -> bool {
         ask.method != "GET"
@@ -107,7 +115,6 @@ struct Inner {
 #[derive(Clone)]
 pub struct Double {
     base: String,
-    connector: &'static str,
     inner: Arc<Mutex<Inner>>,
 }
 
@@ -126,7 +133,6 @@ impl Double {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let double = Double {
             base: format!("http://{}", listener.local_addr().unwrap()),
-            connector: model.connector(),
             inner: Arc::new(Mutex::new(Inner {
                 model,
                 troubles: VecDeque::new(),
@@ -171,9 +177,7 @@ impl Double {
     fn decide(&self, ask: &Ask) -> Option<Reply> {
         let mut inner = self.inner.lock().unwrap();
         inner.requests += 1;
-        let authorized =
-            ask.headers.get("authorization").map(String::as_str) == Some(inner.model.authorization());
-        if !authorized {
+        if !inner.model.knows(ask) {
             return Some(inner.model.no_token());
         }
         let matters = inner.model.changes(ask) != inner.reads;
@@ -196,7 +200,7 @@ impl Double {
 #[async_trait]
 impl Counterparty for Double {
     fn instance(&self) -> Instance {
-        instance(self.connector, &self.base, &[("token", "token-of-the-battery")])
+        self.inner.lock().unwrap().model.instance(&self.base)
     }
 
     fn trouble(&self, trouble: Trouble) {

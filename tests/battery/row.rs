@@ -25,6 +25,8 @@ pub enum Lost {
     Once,
     /// Done twice, where asking twice is asking once.
     Repeated,
+    /// Done once, and nobody can tell but a person.
+    InDoubt,
 }
 
 /// What the end of a token in the midst of it comes to.

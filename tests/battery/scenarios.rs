@@ -210,6 +210,11 @@ async fn lost(catalog: Arc<Catalog>, row: Shared) {
             ended.succeeded();
             assert_eq!(house.other.changes(), 2);
         }
+        Lost::InDoubt => {
+            assert_eq!(ended.end, End::InDoubt);
+            assert!(!ended.state.alarms.is_empty(), "a doubt that nobody is told of");
+            assert_eq!(house.other.changes(), 1);
+        }
     }
     house.close().await;
 }

@@ -12,7 +12,10 @@
 mod alertmanager;
 #[path = "../battery/engine.rs"]
 mod engine;
+mod mail;
+mod moto;
 mod relay;
+mod samba;
 mod scim;
 #[path = "../it/serving.rs"]
 mod serving;

@@ -7,6 +7,7 @@ mod mail_server;
 mod okta;
 mod signed;
 mod slack;
+mod ssrf;
 mod transport;
 mod vendor;
 

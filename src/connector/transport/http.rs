@@ -28,24 +28,19 @@ impl Attempt<'_> {
         self.judge(answer, !only_reads, &secrets)
     }
 
-    /// A GET reads, and so does a POST that the manifest says reads.
+    /// A GET reads, and so does a POST that the manifest says reads: by its path, or by the header or form field that
+    /// names the operation.
     fn only_reads(&self, call: &Call) -> bool {
         let http = &self.bound.connector.manifest.http;
-        let by_header = || {
-            let Some((name, values)) = &http.reads_header else {
-                return false;
-            };
-            let mut given = call
-                .headers
-                .iter()
-                .filter(|(key, _)| key.eq_ignore_ascii_case(name));
-            let value = given.next().and_then(|(_, value)| value.as_str());
-            // Twice the same header could be read by the vendor as the other one.
-            given.next().is_none() && value.is_some_and(|text| values.iter().any(|one| one == text))
+        let form = match &call.body {
+            CallBody::Form(fields) => fields.as_slice(),
+            _ => &[],
         };
         call.method == Method::GET
             || (call.method == Method::POST
-                && (http.reads.iter().any(|path| path == call.path()) || by_header()))
+                && (http.reads.iter().any(|path| path == call.path())
+                    || names_a_reading(&http.reads_header, &call.headers)
+                    || names_a_reading(&http.reads_form, form)))
     }
 
     fn url(&self, call: &Call) -> Result<Url, Stop> {
@@ -306,6 +301,17 @@ impl Attempt<'_> {
 fn is_throttled(incoming: &Incoming) -> bool {
     let header = |name: &str| incoming.headers.get(name).map(String::as_str);
     header("x-ratelimit-remaining") == Some("0") || header("retry-after").is_some()
+}
+
+/// Whether the one that names the operation is there, once, with a value that only reads. Twice the same name could
+/// be read by the vendor as the other one.
+fn names_a_reading(told_by: &Option<(String, Vec<String>)>, given: &[(String, Value)]) -> bool {
+    let Some((name, values)) = told_by else {
+        return false;
+    };
+    let mut named = given.iter().filter(|(key, _)| key.eq_ignore_ascii_case(name));
+    let value = named.next().and_then(|(_, value)| value.as_str());
+    named.next().is_none() && value.is_some_and(|text| values.iter().any(|one| one == text))
 }
 
 /// How long Matrix asks to be left alone, ms: `retry_after_ms` of its error `M_LIMIT_EXCEEDED` (client-server API

@@ -14,7 +14,7 @@ use url::Url;
 use super::super::auth;
 use super::super::auth_spec::AuthSpec;
 use super::super::client::{Broken, shown};
-use super::super::dial::{connect, unreachable};
+use super::super::dial::unreachable;
 use super::super::egress::is_loopback;
 use super::super::settle::{Change, Stop};
 use super::super::wire::Wire;
@@ -96,7 +96,12 @@ impl Attempt<'_> {
         let tls = url.scheme() == "ldaps";
         let plain = !tls && self.bound.instance.without_tls && is_loopback(url);
         let port = url.port().unwrap_or(if tls { 636 } else { 389 });
-        let stream = connect(url, port).await.map_err(Failed::Broke)?;
+        let stream = self
+            .invoker
+            .dialer
+            .connect(url, port)
+            .await
+            .map_err(Failed::Broke)?;
         line.peer = stream.peer_addr().ok().map(|peer| peer.to_string());
         let stream = stream
             .into_std()

@@ -19,7 +19,7 @@ use url::Url;
 use super::super::auth;
 use super::super::auth_spec::AuthSpec;
 use super::super::client::Broken;
-use super::super::dial::{connect, handshake, unreachable};
+use super::super::dial::{handshake, unreachable};
 use super::super::egress::is_loopback;
 use super::super::settle::Stop;
 use super::attempt::{Attempt, never};
@@ -41,7 +41,12 @@ impl Attempt<'_> {
             line.error = Some(broken.message.clone());
             self.not_sent(&broken)
         };
-        let stream = connect(url, port).await.map_err(|broken| broke(broken, line))?;
+        let stream = self
+            .invoker
+            .dialer
+            .connect(url, port)
+            .await
+            .map_err(|broken| broke(broken, line))?;
         line.peer = stream.peer_addr().ok().map(|peer| peer.to_string());
         let stream: Box<dyn AsyncTokioStream> = if plain {
             Box::new(stream)

@@ -8,6 +8,7 @@ use super::serve::{ServeOptions, Server};
 use crate::config::StoreUrl;
 use crate::range::{Range, RunningRange};
 
+mod after;
 mod desk;
 mod estate;
 mod parts;
@@ -68,9 +69,9 @@ async fn show(desk: &Desk, range: &RunningRange) -> anyhow::Result<()> {
     let account = parts::account(desk, range).await?;
     let key = parts::key(desk, range).await?;
     parts::leaver(desk, range).await?;
-    parts::messages(desk, range).await?;
-    parts::back(desk, range, [host, account, key]).await?;
-    parts::ledger(range)
+    after::messages(desk, range).await?;
+    after::back(desk, range, [host, account, key]).await?;
+    after::ledger(range)
 }
 
 fn random_word() -> anyhow::Result<String> {

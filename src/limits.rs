@@ -80,6 +80,10 @@ pub const STORE_QUEUE_MAX: usize = 4_096;
 /// Largest payload of one journal entry, bytes.
 pub const ENTRY_BYTES_MAX: usize = 1 << 20;
 
+/// Most steps a plan walks. Larger ones are read by nobody.
+pub const PLAN_ASKS_MAX: usize = 2_000;
+/// How long making a plan may take, ms; whoever asked waits for it.
+pub const PLAN_MS: u64 = 25_000;
 /// How often the folders of content are looked at, ms. A change is taken when two looks agree.
 pub const CONTENT_LOOK_MS: u64 = 1_000;
 /// Most files of content that are watched.

@@ -7,7 +7,7 @@ use clap::{Parser, Subcommand};
 use super::failure::{Done, Exit, Failure};
 use super::{
     act, alerts, approvals, check, connectors, contained, demo, explain, halt, init, matching, normalise,
-    notify, output, permissions, range, reload, run, runs, send, serve, show, testing, token, undo,
+    notify, output, permissions, plan, range, reload, run, runs, send, serve, show, testing, token, undo,
 };
 
 const EXIT_CODES: &str = "Exit codes:
@@ -55,6 +55,8 @@ enum Command {
     Reprocess(alerts::Reprocess),
     /// Starts a playbook
     Run(run::Run),
+    /// Says what a playbook would do, without doing it
+    Plan(plan::Plan),
     /// Does one action by hand
     Act(act::Act),
     /// Lists runs
@@ -125,6 +127,7 @@ async fn dispatch(command: Command) -> Done {
         Command::Alerts(args) => alerts::run(args).await,
         Command::Reprocess(args) => alerts::reprocess(args).await,
         Command::Run(args) => run::run(args).await,
+        Command::Plan(args) => plan::run(args).await,
         Command::Act(args) => act::run(args).await,
         Command::Runs(args) => runs::run(args).await,
         Command::Show(args) => show::run(args).await,
@@ -191,6 +194,7 @@ mod tests {
             "notifications",
             "oncall",
             "permissions",
+            "plan",
         ];
         let command = Cli::command();
         for name in reading {

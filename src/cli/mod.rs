@@ -21,6 +21,7 @@ mod normalise;
 mod notify;
 mod output;
 mod permissions;
+mod plan;
 mod progress;
 mod range;
 mod reload;

@@ -13,17 +13,9 @@ use crate::clock::{Clock, SystemClock};
 use crate::finding::Finding;
 use crate::intake::builtin_findings;
 
-/// Arguments.
+/// What a run is about.
 #[derive(Args, Debug)]
-#[command(after_help = "Examples:
-  cordon run isolate-host --finding finding.json --wait
-  cordon run isolate-host --alert alert_… --reason 'trigger was too narrow'
-  cordon run timed-grant --input account=ana --input group=db-admins --input ticket=4711
-
-Prints the id of the run. With --wait, exit code 0 says that it succeeded.")]
-pub struct Run {
-    /// Id of the playbook
-    playbook: String,
+pub(super) struct About {
     /// File with one finding, in Cordon's own format or as `cordon normalise` prints it
     #[arg(long, value_name = "FILE", group = "what")]
     finding: Option<PathBuf>,
@@ -36,6 +28,44 @@ pub struct Run {
     /// An input; JSON where it reads as such, else text. May be repeated
     #[arg(long = "input", value_name = "KEY=VALUE", value_parser = pair)]
     inputs: Vec<(String, Value)>,
+}
+
+impl About {
+    /// What the server is asked.
+    ///
+    /// # Errors
+    /// The file holds no finding, or several.
+    pub(super) fn body(self, playbook: &str) -> Result<Map<String, Value>, Failure> {
+        let mut body = Map::from_iter([("playbook".to_owned(), json!(playbook))]);
+        if let Some(file) = &self.finding {
+            body.insert("finding".to_owned(), finding(file)?);
+        } else if let Some(alert) = &self.alert {
+            body.insert("alert".to_owned(), json!(alert));
+            if let Some(index) = self.index {
+                body.insert("index".to_owned(), json!(index));
+            }
+        }
+        if !self.inputs.is_empty() {
+            let inputs = Value::Object(self.inputs.into_iter().collect());
+            body.insert("inputs".to_owned(), inputs);
+        }
+        Ok(body)
+    }
+}
+
+/// Arguments.
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  cordon run isolate-host --finding finding.json --wait
+  cordon run isolate-host --alert alert_… --reason 'trigger was too narrow'
+  cordon run timed-grant --input account=ana --input group=db-admins --input ticket=4711
+
+Prints the id of the run. With --wait, exit code 0 says that it succeeded.")]
+pub struct Run {
+    /// Id of the playbook
+    playbook: String,
+    #[command(flatten)]
+    about: About,
     /// Why, for the journal
     #[arg(long, default_value = "started by hand")]
     reason: String,
@@ -54,22 +84,8 @@ pub struct Run {
 /// # Errors
 /// The server said no, or the run did not succeed.
 pub async fn run(args: Run) -> Done {
-    let mut body = Map::from_iter([
-        ("playbook".to_owned(), json!(args.playbook)),
-        ("reason".to_owned(), json!(args.reason)),
-    ]);
-    if let Some(file) = &args.finding {
-        body.insert("finding".to_owned(), finding(file)?);
-    } else if let Some(alert) = &args.alert {
-        body.insert("alert".to_owned(), json!(alert));
-        if let Some(index) = args.index {
-            body.insert("index".to_owned(), json!(index));
-        }
-    }
-    if !args.inputs.is_empty() {
-        let inputs = Value::Object(args.inputs.into_iter().collect());
-        body.insert("inputs".to_owned(), inputs);
-    }
+    let mut body = args.about.body(&args.playbook)?;
+    body.insert("reason".to_owned(), json!(args.reason));
     let client = args.reach.client()?;
     let started: Started = client.post("/api/runs", &Value::Object(body)).await?;
     waiting::finish(&client, &started, args.wait, args.json).await

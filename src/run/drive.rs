@@ -19,7 +19,7 @@ use crate::clock::Time;
 use crate::journal::{ChainId, Event, RunState};
 use crate::limits::{ASKS_PER_RUN_MAX, SCRIPT_DEADLINE_MS};
 use crate::playbook::Loaded;
-use crate::script::{Advance, Asked, Entry, Job};
+use crate::script::{Advance, Asked, Entry, Failure, Job};
 use crate::store::{Claim, Error, RunStatus, RunUpdate};
 
 /// What was kept back is stored when a task takes longer than this, ms.
@@ -323,25 +323,14 @@ impl Driver {
         };
         let events = match advance {
             Advance::Asks { waiting, told } => self.asks(waiting, told),
-            Advance::Returned { value, told } => {
-                let mut events: Vec<Event> = told.into_iter().map(tell).collect();
+            Advance::Returned { value, told: says } => {
+                let mut events: Vec<Event> = says.into_iter().map(told).collect();
                 events.push(Event::ScriptReturned { value });
                 events
             }
-            Advance::Failed { error, told } => {
-                let mut events: Vec<Event> = told.into_iter().map(tell).collect();
-                let at = error.at.unwrap_or_default();
-                let fault = Fault {
-                    code: error.code,
-                    message: error.message,
-                    data: error.data,
-                };
-                events.push(Event::ScriptFailed {
-                    fault,
-                    line: small(at.line),
-                    column: small(at.column),
-                    file: error.file,
-                });
+            Advance::Failed { error, told: says } => {
+                let mut events: Vec<Event> = says.into_iter().map(told).collect();
+                events.push(failed(error));
                 events
             }
             Advance::Diverged {
@@ -397,21 +386,13 @@ impl Driver {
         self.append(events).await
     }
 
-    fn asks(&self, waiting: Vec<Asked>, told: Vec<Asked>) -> Vec<Event> {
+    fn asks(&self, waiting: Vec<Asked>, says: Vec<Asked>) -> Vec<Event> {
         let state = self.record.state();
-        let mut events: Vec<Event> = told.into_iter().map(tell).collect();
+        let mut events: Vec<Event> = says.into_iter().map(told).collect();
         let open = waiting.len();
-        for asked in waiting {
-            if !state.steps.contains_key(&asked.step) {
-                events.push(Event::StepAsked {
-                    step: asked.step,
-                    name: asked.name,
-                    args: asked.args,
-                    digest: asked.digest,
-                    line: small(asked.at.line),
-                    column: small(asked.at.column),
-                    file: asked.file,
-                });
+        for one in waiting {
+            if !state.steps.contains_key(&one.step) {
+                events.push(asked(one));
             }
         }
         if state.steps.len() + events.len() > ASKS_PER_RUN_MAX {
@@ -431,7 +412,37 @@ impl Driver {
     }
 }
 
-fn tell(asked: Asked) -> Event {
+/// The script asks for this.
+pub(super) fn asked(asked: Asked) -> Event {
+    Event::StepAsked {
+        step: asked.step,
+        name: asked.name,
+        args: asked.args,
+        digest: asked.digest,
+        line: small(asked.at.line),
+        column: small(asked.at.column),
+        file: asked.file,
+    }
+}
+
+/// The script ended with this error.
+pub(super) fn failed(error: Failure) -> Event {
+    let at = error.at.unwrap_or_default();
+    let fault = Fault {
+        code: error.code,
+        message: error.message,
+        data: error.data,
+    };
+    Event::ScriptFailed {
+        fault,
+        line: small(at.line),
+        column: small(at.column),
+        file: error.file,
+    }
+}
+
+/// The script says this.
+pub(super) fn told(asked: Asked) -> Event {
     Event::StepTold {
         step: asked.step,
         name: asked.name,

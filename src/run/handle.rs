@@ -8,13 +8,16 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use super::context::Context;
+use super::outlook::Outlook;
+use super::plan::{self, NotPlanned};
+use crate::clock::Time;
 use crate::digest::Digest;
 use crate::finding::{Entity, Finding, Role, SeverityId};
 use crate::id::{EffectId, Partition, RunId};
 use crate::journal::{
     Cause, ChainId, ENGINE_ABI, EffectState, End, Event, Header, PlaybookKind, RunState, Stage, seal,
 };
-use crate::playbook::{BadInputs, Bundle, with_defaults};
+use crate::playbook::{BadInputs, Bundle, Loaded, with_defaults};
 use crate::store::{Created, DueHolder, Error, NewRun, RunRow, RunStatus};
 
 /// Starts runs.
@@ -90,6 +93,42 @@ pub enum CannotStart {
     Defect(String),
 }
 
+/// Why there is no plan.
+#[derive(Debug, thiserror::Error)]
+pub enum CannotPlan {
+    /// The run could not even be started.
+    #[error(transparent)]
+    Start(#[from] CannotStart),
+    /// The walk did not come to its end.
+    #[error(transparent)]
+    Walk(#[from] NotPlanned),
+}
+
+/// What a run of this bundle begins with.
+fn header(bundle: &Bundle, start: Start, now: Time) -> Result<Header, CannotStart> {
+    // Our own playbooks are started by us, with just what they read.
+    let inputs = match bundle.kind {
+        PlaybookKind::Internal => start.inputs,
+        _ => with_defaults(&bundle.inputs, start.inputs)?,
+    };
+    Ok(Header {
+        run: start.run,
+        playbook: bundle.playbook.clone(),
+        title: bundle.title.clone(),
+        kind: bundle.kind,
+        on_failure: bundle.on_failure,
+        bundle: bundle.digest,
+        engine_abi: ENGINE_ABI,
+        cause: start.cause,
+        inputs,
+        deadline: now.plus_ms(bundle.deadline_ms),
+        severity_id: start.severity_id,
+        subject: start.subject,
+        weak_source: start.weak_source,
+        author: bundle.author.clone(),
+    })
+}
+
 impl Handle {
     /// A handle over a context; started runs are announced on `kicks`.
     pub fn new(context: Arc<Context>, kicks: mpsc::Sender<RunId>, builtins: Builtins) -> Handle {
@@ -152,29 +191,10 @@ impl Handle {
     /// Starts a run of a bundle that is in the store. Afterwards it will be worked on, whatever crashes.
     pub async fn start(&self, bundle: &Bundle, start: Start) -> Result<Created, CannotStart> {
         let now = self.context.clock.now();
-        // Our own playbooks are started by us, with just what they read.
-        let inputs = match bundle.kind {
-            PlaybookKind::Internal => start.inputs,
-            _ => with_defaults(&bundle.inputs, start.inputs)?,
-        };
-        let header = Header {
-            run: start.run,
-            playbook: bundle.playbook.clone(),
-            title: bundle.title.clone(),
-            kind: bundle.kind,
-            on_failure: bundle.on_failure,
-            bundle: bundle.digest,
-            engine_abi: ENGINE_ABI,
-            cause: start.cause,
-            inputs,
-            deadline: now.plus_ms(bundle.deadline_ms),
-            severity_id: start.severity_id,
-            subject: start.subject,
-            weak_source: start.weak_source,
-            author: bundle.author.clone(),
-        };
+        let run = start.run;
+        let header = header(bundle, start, now)?;
         let mut row = RunRow {
-            id: start.run,
+            id: run,
             playbook: header.playbook.clone(),
             title: header.title.clone(),
             subject: header.subject.clone(),
@@ -194,18 +214,28 @@ impl Handle {
         let mut salt = [0; 16];
         getrandom::fill(&mut salt).map_err(|error| CannotStart::Defect(error.to_string()))?;
         let event = Event::RunStarted(Box::new(header));
-        let entry = seal(ChainId::Run(start.run), &Digest::ZERO, 0, now, &event, salt)
+        let entry = seal(ChainId::Run(run), &Digest::ZERO, 0, now, &event, salt)
             .map_err(|error| CannotStart::Defect(error.to_string()))?;
         row.last = entry.digest;
         let created = self
             .context
             .store
-            .create_run(start.run.partition(), NewRun { row, entry })
+            .create_run(run.partition(), NewRun { row, entry })
             .await?;
         if created == Created::New {
-            self.kick(start.run);
+            self.kick(run);
         }
         Ok(created)
+    }
+
+    /// What a run of this bundle would do. Nothing begins: vendors are read, and nothing is stored.
+    ///
+    /// # Errors
+    /// The inputs do not fit, or the plan could not be made.
+    pub async fn plan(&self, bundle: &Bundle, start: Start) -> Result<Outlook, CannotPlan> {
+        let header = header(bundle, start, self.context.clock.now())?;
+        let loaded = Loaded::open(&bundle.bytes).map_err(|why| CannotStart::Defect(why.to_string()))?;
+        Ok(plan::plan(&self.context, Arc::new(loaded), header).await?)
     }
 
     /// Begins to end a hold whose lease is over. The run's id follows from the effect, the moment and the try;

@@ -129,7 +129,7 @@ fn binding(effect: &EffectState) -> Binding {
     }
 }
 
-async fn resolve(context: &Context, loaded: &Loaded, effect: &EffectState) -> Performed {
+pub(super) async fn resolve(context: &Context, loaded: &Loaded, effect: &EffectState) -> Performed {
     let id = effect.bound.effect;
     let Some(entity) = &effect.bound.entity else {
         let fault = Fault::new(

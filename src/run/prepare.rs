@@ -54,6 +54,67 @@ pub async fn prepare(
     }
 }
 
+/// What preparing would come to: the state before, the verdict, how it would be undone. Locks nothing and holds
+/// nothing, and reaches the vendor by reading alone; an action that only reads is done. What people would be asked
+/// is among the events, and the intent follows as if they had agreed already.
+pub(super) async fn foresee(
+    context: &Context,
+    loaded: &Loaded,
+    state: &RunState,
+    effect: &EffectState,
+) -> Result<Vec<Event>, Error> {
+    let attempt = Preparing {
+        context,
+        loaded,
+        state,
+        effect,
+        epoch: 0,
+    };
+    if !effect.bound.spec.changes() {
+        return Ok(attempt.look().await.events);
+    }
+    // What a plan would undo was not done, so how its target is now says nothing about it.
+    let target = effect.target.as_ref().filter(|_| effect.bound.reverts.is_none());
+    let Some(target) = target else {
+        let mut events = Vec::new();
+        attempt.weigh(effect.target.as_ref(), None, &mut events);
+        if !is_denied(&events) {
+            let intent = attempt.intent(effect.bound.args.clone());
+            events.push(Event::EffectIntended(Box::new(intent)));
+        }
+        return Ok(events);
+    };
+    let Captured {
+        reading,
+        standing,
+        mut events,
+    } = match attempt.capture(target, &effect.bound.args).await {
+        Ok(captured) => captured,
+        Err(instead) => return Ok(instead.events),
+    };
+    attempt.weigh(Some(target), Some((&reading, standing)), &mut events);
+    if is_denied(&events) {
+        return Ok(events);
+    }
+    if let Some(instead) = attempt.stands_against(target).await? {
+        events.push(instead);
+        return Ok(events);
+    }
+    let mut intent = attempt.intent(effect.bound.args.clone());
+    intent.prior = Some(reading.clone());
+    intent.undo = match standing {
+        Standing::Absent => attempt.undo(&reading),
+        _ => None,
+    };
+    events.extend(attempt.intended(intent, standing, reading));
+    Ok(events)
+}
+
+fn is_denied(events: &[Event]) -> bool {
+    let denied = |event: &Event| matches!(event, Event::EffectWeighed { verdict, .. } if verdict.decision == Decision::Deny);
+    events.iter().any(denied)
+}
+
 struct Preparing<'a> {
     context: &'a Context,
     loaded: &'a Loaded,

@@ -4,6 +4,30 @@ use serde_json::{Map, Value, json};
 
 use crate::action::{Fault, Outcome, Verification};
 use crate::journal::{Answered, EffectState, RunState, Stage, Step};
+use crate::script::{Answer, Asked, Kind, Position, StepId, Thrown};
+
+/// A recorded answer, as the evaluator takes it.
+pub(super) fn answer_to(id: &StepId, step: &Step, result: &Answered) -> Answer {
+    let asked = Asked {
+        step: id.clone(),
+        kind: Kind::Ask,
+        name: step.name.clone(),
+        args: step.args.clone(),
+        at: Position::default(),
+        file: None,
+        digest: step.digest,
+    };
+    let result = match result {
+        Answered::Value(value) => Ok(value.clone()),
+        Answered::Fault(fault) => Err(Thrown {
+            code: fault.code.clone(),
+            message: fault.message.clone(),
+            action: Some(step.name.clone()),
+            data: fault.data.clone(),
+        }),
+    };
+    Answer::to(&asked, result)
+}
 
 /// The answer to a step, when every effect of it has come far enough: done and read back once, not done, or
 /// in doubt. `None` while it has not.

@@ -10,10 +10,11 @@ use serde_json::Value;
 
 use super::context::Context;
 use super::drive::LetGo;
+use super::receipt::answer_to;
 use crate::clock::Time;
 use crate::id::ApprovalId;
 use crate::journal::{Answered, ChainId, Entry, Event, RunState, seal};
-use crate::script::{Answer, Answers, Asked, Kind, Position, Thrown, Told};
+use crate::script::{Answers, Told};
 use crate::store::{ApprovalRow, Claim, Error, RunStatus, RunUpdate};
 
 /// Pause before an append is tried again when the store could not take it, ms.
@@ -92,25 +93,8 @@ impl Record {
         let Some(step) = self.state.steps.get(id) else {
             return;
         };
-        let asked = Asked {
-            step: id.clone(),
-            kind: Kind::Ask,
-            name: step.name.clone(),
-            args: step.args.clone(),
-            at: Position::default(),
-            file: None,
-            digest: step.digest,
-        };
-        let result = match result {
-            Answered::Value(value) => Ok(value.clone()),
-            Answered::Fault(fault) => Err(Thrown {
-                code: fault.code.clone(),
-                message: fault.message.clone(),
-                action: Some(step.name.clone()),
-                data: fault.data.clone(),
-            }),
-        };
-        Arc::make_mut(&mut self.answers).insert(id.clone(), Answer::to(&asked, result));
+        let answer = answer_to(id, step, result);
+        Arc::make_mut(&mut self.answers).insert(id.clone(), answer);
     }
 
     /// Takes events in. If one of them matters to recovery they survive any crash afterwards, with everything

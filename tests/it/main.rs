@@ -20,6 +20,7 @@ mod hostile;
 mod house;
 mod mutations;
 mod notify;
+mod plan;
 mod reload;
 mod senders;
 mod serving;

@@ -8,6 +8,7 @@ mod content;
 mod halt;
 mod looking;
 mod notifications;
+mod plan;
 mod playbooks;
 mod routes;
 mod runs;

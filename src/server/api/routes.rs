@@ -6,8 +6,8 @@ use axum::http::request::Parts;
 use axum::routing::{get, post};
 
 use super::{
-    alerts, approvals, contained, content, halt, looking, notifications, playbooks, runs, start, status,
-    tokens, undo,
+    alerts, approvals, contained, content, halt, looking, notifications, plan, playbooks, runs, start,
+    status, tokens, undo,
 };
 use crate::server::auth::Who;
 use crate::server::error::ApiError;
@@ -23,6 +23,7 @@ pub(in crate::server) fn routes() -> Router<Shared> {
         .route("/runs/{id}", get(runs::show))
         .route("/runs/{id}/undo", post(undo::run))
         .route("/effects/{id}/undo", post(undo::effect))
+        .route("/plan", post(plan::make))
         .route("/act", post(start::act))
         .route("/normalise", post(looking::normalise))
         .route("/match", post(looking::matches))

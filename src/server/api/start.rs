@@ -15,6 +15,7 @@ use crate::finding::{Entity, EntityType, Finding, Role, SeverityId};
 use crate::id::{AlertId, RunId};
 use crate::intake::NotRead;
 use crate::journal::Cause;
+use crate::playbook::Bundle;
 use crate::run::Start;
 use crate::server::auth::Who;
 use crate::server::body::{Asked, reason};
@@ -36,6 +37,8 @@ pub(super) struct ByHand {
     /// Which finding of the alert, from 0; needed when there are several.
     index: Option<usize>,
     inputs: Option<BTreeMap<String, Value>>,
+    /// Why, for the journal; a plan has none.
+    #[serde(default)]
     reason: String,
 }
 
@@ -45,6 +48,21 @@ pub(super) async fn by_hand(
     Asked(asked): Asked<ByHand>,
 ) -> Result<Json<Started>, ApiError> {
     let reason = reason(&asked.reason)?;
+    let (bundle, start) = starting(&shared, &who, asked, reason).await?;
+    let run = start.run;
+    shared.handle.keep_bundle(&bundle).await?;
+    shared.handle.start(&bundle, start).await?;
+    tracing::info!(run.id = %run, principal = who.0, playbook = bundle.playbook, "a run was started by hand");
+    Ok(Json(Started { run }))
+}
+
+/// What a run that was asked for by hand is made of.
+pub(super) async fn starting(
+    shared: &Shared,
+    who: &Who,
+    asked: ByHand,
+    reason: String,
+) -> Result<(Bundle, Start), ApiError> {
     let content = shared.content.now();
     let bundle = content.bundles.get(&asked.playbook).ok_or_else(|| {
         let name = asked.playbook.escape_debug();
@@ -67,7 +85,7 @@ pub(super) async fn by_hand(
     let mut start = match (asked.finding, asked.alert) {
         (Some(finding), None) => Start::on_finding(run, cause, &finding, false),
         (None, Some(alert)) => {
-            let (finding, weak) = of_alert(&shared, &alert, asked.index).await?;
+            let (finding, weak) = of_alert(shared, &alert, asked.index).await?;
             Start::on_finding(run, cause, &finding, weak)
         }
         (None, None) => Start {
@@ -94,10 +112,7 @@ pub(super) async fn by_hand(
         }
         start.inputs.insert(name, value);
     }
-    shared.handle.keep_bundle(bundle).await?;
-    shared.handle.start(bundle, start).await?;
-    tracing::info!(run.id = %run, principal = who.0, playbook = bundle.playbook, "a run was started by hand");
-    Ok(Json(Started { run }))
+    Ok((bundle.clone(), start))
 }
 
 async fn of_alert(shared: &Shared, text: &str, index: Option<usize>) -> Result<(Finding, bool), ApiError> {

@@ -64,6 +64,7 @@ pub(super) async fn back(
     say(
         "\n   The incidents are over. Undo restores what was captured before; it cannot bring deleted keys back, and says so:\n",
     );
+    let told = range.messages().len();
     for (run, end) in [
         (host, End::Succeeded),
         (account, End::Kept),
@@ -71,7 +72,11 @@ pub(super) async fn back(
     ] {
         say(&undone(&desk.undo(run, "the incident is over", end).await?));
     }
-    say("");
+    // That keys did not come back is an alarm, and people hear of it.
+    let heard = async || Ok(range.messages().into_iter().nth(told));
+    let alarm = wait_for("the alarm about what did not come back", heard).await?;
+    let line = alarm.text.lines().next().unwrap_or_default();
+    say(&format!("\n   Slack #{}: {line}\n", alarm.channel));
     expect(status(range) == "normal", "the host is still contained")?;
     let user = range.user(ACCOUNT).map(|user| user.status);
     expect(user == Some(UserStatus::Active), "the account is still suspended")?;

@@ -16,7 +16,7 @@ use crate::range::{Range, RangeConfig, RunningRange};
   cordon range --listen 127.0.0.1:8799 --ledger range.jsonl
 
 Stands in for CrowdStrike, Okta, AWS, Slack and a mail server. On stdout: the `base_url` of the first four, then that of
-the mail server. On stderr: tables for cordon.toml, and the credentials it takes. It keeps an account of every request
+the mail server. On stderr: what there is, and the credentials it takes. It keeps an account of every request
 that mattered; `/_range/ledger` and `/_range/state` show it.")]
 pub struct RangeArgs {
     /// Where to listen: loopback only; port 0 takes a free one

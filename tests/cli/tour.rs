@@ -293,7 +293,17 @@ fn a_newcomer_gets_through_the_tour_of_the_readme() {
     let walked = newcomer.walk(&page("README.md"));
     assert_eq!(
         walked,
-        ["init", "serve", "send", "runs", "show", "contained", "undo"]
+        [
+            "init",
+            "check",
+            "serve",
+            "send",
+            "runs",
+            "show",
+            "approvals",
+            "contained",
+            "undo"
+        ]
     );
     newcomer.stop();
 }

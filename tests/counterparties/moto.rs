@@ -109,13 +109,17 @@ impl Account {
 
     /// A user with a key and these permissions.
     async fn user(&self, name: &str, actions: &[&str]) -> Hand {
+        self.user_with(name, &allow(actions)).await
+    }
+
+    /// A user with a key and this policy.
+    async fn user_with(&self, name: &str, document: &str) -> Hand {
         self.iam(&[("Action", "CreateUser"), ("UserName", name)]).await;
-        let document = allow(actions);
         self.iam(&[
             ("Action", "PutUserPolicy"),
             ("UserName", name),
             ("PolicyName", "own"),
-            ("PolicyDocument", &document),
+            ("PolicyDocument", document),
         ])
         .await;
         let key = self
@@ -402,6 +406,67 @@ async fn the_permissions_of_the_manifest_are_enough_and_less_is_not() {
         );
         engine.close().await;
     }
+}
+
+/// What `cordon permissions --aws` prints for a playbook is a policy that AWS takes as it is, enough for everything the
+/// playbook does and undoes; without any one of its changes it is not.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_policy_that_permissions_prints_is_enough_and_less_is_not() {
+    let aws = Account::open();
+    let printed = std::process::Command::new(env!("CARGO_BIN_EXE_cordon"))
+        .args(["permissions", "--aws", "--playbook", "leaked-access-key"])
+        .current_dir(std::env::temp_dir())
+        .output()
+        .unwrap();
+    assert!(printed.status.success(), "{printed:?}");
+    let policies: Value = serde_json::from_slice(&printed.stdout).unwrap();
+    // One document alone where one instance needs one, else by instance.
+    let policy = policies.get("aws").unwrap_or(&policies).clone();
+    let changes = [
+        ("aws::deactivate_key", "iam:UpdateAccessKey"),
+        ("aws::deny", "iam:PutUserPolicy"),
+        ("aws::delete_key", "iam:DeleteAccessKey"),
+    ];
+
+    let owner = fresh("svc-leaked");
+    let leaked = aws.user(&owner, &["iam:ListUsers"]).await;
+    let entity = |action: &str| {
+        if action == "aws::deny" {
+            account(&owner)
+        } else {
+            key(&leaked.id, Some(&owner))
+        }
+    };
+    for (action, change) in changes {
+        let mut less = policy.clone();
+        let actions = less["Statement"][0]["Action"].as_array_mut().unwrap();
+        let before = actions.len();
+        actions.retain(|one| one != change);
+        assert_eq!(actions.len() + 1, before, "{policy:#} does not name {change}");
+        let weak = aws.user_with(&fresh("cordon-less"), &less.to_string()).await;
+        let engine = aws.engine(&weak);
+        let ended = act(&engine, action, &entity(action)).await;
+        assert_eq!(
+            (ended.end, ended.code().as_str()),
+            (End::Kept, "permission"),
+            "{action} without {change}"
+        );
+        engine.close().await;
+    }
+    let enough = aws.user_with(&fresh("cordon-enough"), &policy.to_string()).await;
+    let engine = aws.engine(&enough);
+    let deactivated = act(&engine, "aws::deactivate_key", &entity("aws::deactivate_key"))
+        .await
+        .succeeded();
+    let denied = act(&engine, "aws::deny", &entity("aws::deny")).await.succeeded();
+    for done in [denied, deactivated] {
+        engine.undo(done.run).await.unwrap().succeeded();
+    }
+    act(&engine, "aws::delete_key", &entity("aws::delete_key"))
+        .await
+        .succeeded();
+    assert_eq!(aws.status_of(&owner, &leaked.id).await, None);
+    engine.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,7 +5,7 @@
 //!
 //! A request goes through once: `server` or the mail's door (bytes) -> `world` (one owner of all state: fault, decide,
 //! write the ledger, apply) -> back (deliver, or cut the `wire`). A further vendor is one more folder that
-//! implements [`vendor::StandIn`], and its lines in `vendors`.
+//! implements `vendor::StandIn`, and its lines in `vendors`.
 
 mod aws;
 mod config;

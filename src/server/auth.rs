@@ -124,14 +124,17 @@ impl From<NoToken> for ApiError {
     }
 }
 
+/// The principal of the first start.
+pub(super) const FIRST_PRINCIPAL: &str = "admin";
+
 /// Makes the first principal, `admin`, where there is none; answers its name and token, which nobody can read
 /// again. `None` where there are principals already.
 pub async fn bootstrap(store: &dyn Store, clock: &dyn Clock) -> Result<Option<(String, String)>, NoToken> {
     if !store.principals().await?.is_empty() {
         return Ok(None);
     }
-    let token = make(store, clock, "admin", "cordon").await?;
-    Ok(Some(("admin".to_owned(), token)))
+    let token = make(store, clock, FIRST_PRINCIPAL, "cordon").await?;
+    Ok(Some((FIRST_PRINCIPAL.to_owned(), token)))
 }
 
 /// Makes or replaces a principal and answers its token.

@@ -6,10 +6,13 @@ use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Time;
-use crate::server::auth::{Who, make, principal_name};
+use crate::server::auth::{FIRST_PRINCIPAL, Who, make, principal_name};
 use crate::server::body::Asked;
 use crate::server::error::ApiError;
 use crate::server::services::Shared;
+
+/// The group whose members make tokens, beside the first principal.
+const ADMINS: &str = "admins";
 
 #[derive(Serialize)]
 pub(super) struct List {
@@ -51,12 +54,27 @@ pub(super) struct Created {
     token: String,
 }
 
+/// Whoever makes a token can act under its name, and so fill the quorum of an approval alone. So only the first
+/// principal and the group `admins` make tokens; everybody else replaces their own.
+fn may_make(shared: &Shared, who: &str, name: &str, replace: bool) -> Result<(), ApiError> {
+    let groups = &shared.handle.context().policy.groups;
+    let is_admin = who == FIRST_PRINCIPAL || groups.0.get(ADMINS).is_some_and(|admins| admins.contains(who));
+    if is_admin || (replace && who == name) {
+        return Ok(());
+    }
+    Err(ApiError::forbidden(
+        format!("`{who}` may replace the token of `{who}`, and make no other"),
+        format!("ask `{FIRST_PRINCIPAL}`, or a member of the group `{ADMINS}` of `[groups]`"),
+    ))
+}
+
 pub(super) async fn create(
     State(shared): State<Shared>,
     who: Who,
     Asked(asked): Asked<Create>,
 ) -> Result<(StatusCode, Json<Created>), ApiError> {
     let name = principal_name(&asked.name)?;
+    may_make(&shared, &who.0, &name, asked.replace)?;
     let _making = shared.principals.making.lock().await;
     let store = shared.store().as_ref();
     if !asked.replace

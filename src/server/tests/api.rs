@@ -290,6 +290,28 @@ async fn a_token_is_shown_once_and_works_until_it_is_replaced() {
             .status,
         200
     );
+    // She makes a new one for herself, and none under another name: that would be acting as somebody else.
+    let as_maria_asks = |token: String, body: Value| {
+        answer(
+            house
+                .request(Method::POST, "/api/tokens")
+                .bearer_auth(token)
+                .json(&body),
+        )
+    };
+    let token = replaced.body["token"].as_str().unwrap().to_owned();
+    for body in [
+        json!({ "name": "ana" }),
+        json!({ "name": "admin", "replace": true }),
+        json!({ "name": "maria" }),
+    ] {
+        let refused = as_maria_asks(token.clone(), body.clone()).await;
+        assert_eq!(refused.status, 403, "{body}");
+        assert!(refused.text.contains("admins"), "{}", refused.text);
+    }
+    let own = as_maria_asks(token.clone(), json!({ "name": "maria", "replace": true })).await;
+    assert_eq!(own.status, 201, "{}", own.text);
+    assert_eq!(as_maria(token).await.status, 401);
     for name in ["", "cordon", "Maria", "a b", "../x", "a\nb"] {
         assert_eq!(
             house.post("/api/tokens", json!({ "name": name })).await.status,

@@ -27,6 +27,10 @@ pub trait Counterparty: Send + Sync {
     fn changes(&self) -> usize;
     /// How many requests it got, tokens aside.
     fn requests(&self) -> usize;
+    /// How often, to whoever knows a repeat by its key; none where the other side is told no keys.
+    fn told_apart(&self) -> Option<usize> {
+        None
+    }
     /// Everything that can be changed, to be compared.
     fn state(&self) -> Value;
 }

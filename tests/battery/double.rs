@@ -100,6 +100,10 @@ pub trait Model: Send + 'static {
     }
     /// Everything that can be changed.
     fn state(&self) -> Value;
+    /// How many changes there are to whoever knows a repeat by its key.
+    fn told_apart(&self) -> Option<usize> {
+        None
+    }
 }
 
 struct Inner {
@@ -218,9 +222,14 @@ impl Counterparty for Double {
     fn state(&self) -> Value {
         self.inner.lock().unwrap().model.state()
     }
+
+    fn told_apart(&self) -> Option<usize> {
+        self.inner.lock().unwrap().model.told_apart()
+    }
 }
 
-/// An instance with times that suit a test.
+/// An instance with times that suit a test: what is waited for on purpose is short; what gives up is long, since the
+/// machine may be busy.
 pub fn instance(connector: &str, base: &str, credentials: &[(&str, &str)]) -> Instance {
     Instance {
         name: connector.to_owned(),
@@ -238,8 +247,8 @@ pub fn instance(connector: &str, base: &str, credentials: &[(&str, &str)]) -> In
         overrides: Overrides {
             lag_ms: Some(100),
             in_flight_ms: Some(200),
-            propagation_ms: Some(2_000),
-            timeout_ms: Some(5_000),
+            propagation_ms: Some(30_000),
+            timeout_ms: Some(30_000),
         },
     }
 }

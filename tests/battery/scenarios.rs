@@ -209,9 +209,14 @@ async fn lost(catalog: Arc<Catalog>, row: Shared) {
         Lost::Repeated => {
             ended.succeeded();
             assert_eq!(house.other.changes(), 2);
+            let told_apart = house.other.told_apart();
+            assert!(
+                told_apart.is_none_or(|n| n == 1),
+                "the repeat had another key: {told_apart:?}"
+            );
         }
         Lost::InDoubt => {
-            assert_eq!(ended.end, End::InDoubt);
+            assert_eq!((ended.end, ended.code().as_str()), (End::InDoubt, "in-doubt"));
             assert!(!ended.state.alarms.is_empty(), "a doubt that nobody is told of");
             assert_eq!(house.other.changes(), 1);
         }

@@ -1,5 +1,6 @@
 //! AWS IAM and Secrets Manager as the range stands in for them: signatures are checked, throttling is a 400 without a
-//! word on how long, and a session that ended is a refusal of its own.
+//! word on how long, and a session that ended is a refusal of its own. Changes go through an assumed role, whose next
+//! session is fetched; reading goes by keys of our own, which nothing renews.
 
 use async_trait::async_trait;
 use cordon::connector::Instance;
@@ -11,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::counterparty::{Counterparty, Trouble};
 use crate::double::instance;
-use crate::row::{Lost, Open, Row, Twice, entity};
+use crate::row::{Lost, Open, Row, Token, Twice, entity};
 
 const CHANGES: [&str; 7] = [
     "UpdateAccessKey",
@@ -29,9 +30,11 @@ struct Aws {
     connector: &'static str,
     /// What the vendor calls the request that the trouble befalls.
     asks: &'static str,
+    /// Whether a role is assumed first.
+    assumes: bool,
 }
 
-async fn open(connector: &'static str, asks: &'static str) -> Box<dyn Counterparty> {
+async fn open(connector: &'static str, asks: &'static str, assumes: bool) -> Box<dyn Counterparty> {
     let mut denied = Identity::user("svc-denied");
     let policy = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Action":"*","Resource":"*"}]}"#;
     denied.policies.insert("CordonDeny".to_owned(), policy.to_owned());
@@ -42,6 +45,7 @@ async fn open(connector: &'static str, asks: &'static str) -> Box<dyn Counterpar
                 denied,
                 Identity::user("twin"),
                 Identity::role("twin"),
+                Identity::role("cordon-responder"),
             ],
             keys: vec![
                 AccessKey::new("AKIABUILD00000000001", "svc-build"),
@@ -58,6 +62,7 @@ async fn open(connector: &'static str, asks: &'static str) -> Box<dyn Counterpar
         range,
         connector,
         asks,
+        assumes,
     })
 }
 
@@ -69,7 +74,11 @@ impl Counterparty for Aws {
             ("secret_access_key", "range-aws-secret"),
         ];
         let mut instance = instance(self.connector, &self.range.base_url(), &credentials);
-        instance.settings.insert("region".to_owned(), json!("us-east-1"));
+        let mut set = |name: &str, value| instance.settings.insert(name.to_owned(), json!(value));
+        set("region", "us-east-1");
+        if self.assumes {
+            set("role_arn", "arn:aws:iam::111122223333:role/cordon-responder");
+        }
         instance
     }
 
@@ -96,6 +105,12 @@ impl Counterparty for Aws {
             .count()
     }
 
+    fn told_apart(&self) -> Option<usize> {
+        let secrets = self.range.secrets();
+        let rotations = secrets.iter().map(|secret| secret.rotations.len());
+        (self.connector == "secretsmanager").then(|| rotations.sum())
+    }
+
     fn state(&self) -> Value {
         let keys: Vec<Value> = self
             .range
@@ -120,17 +135,19 @@ impl Counterparty for Aws {
     }
 }
 
-const UPDATES: Open = || Box::pin(open("aws", "UpdateAccessKey"));
-const DELETES: Open = || Box::pin(open("aws", "DeleteAccessKey"));
-const PUTS: Open = || Box::pin(open("aws", "PutUserPolicy"));
-const TAKES_AWAY: Open = || Box::pin(open("aws", "DeleteUserPolicy"));
-const LISTS: Open = || Box::pin(open("aws", "ListAccessKeys"));
-const READS: Open = || Box::pin(open("aws", "GetUser"));
-const ROTATES: Open = || Box::pin(open("secretsmanager", "RotateSecret"));
+const UPDATES: Open = || Box::pin(open("aws", "UpdateAccessKey", true));
+const DELETES: Open = || Box::pin(open("aws", "DeleteAccessKey", true));
+const PUTS: Open = || Box::pin(open("aws", "PutUserPolicy", true));
+const TAKES_AWAY: Open = || Box::pin(open("aws", "DeleteUserPolicy", true));
+const LISTS: Open = || Box::pin(open("aws", "ListAccessKeys", false));
+const READS: Open = || Box::pin(open("aws", "GetUser", false));
+const ROTATES: Open = || Box::pin(open("secretsmanager", "RotateSecret", true));
 
 pub fn rows() -> Vec<Row> {
     let on_key = |action, open, id| {
-        Row::new(action, open, entity("access_key", id)).unknown(entity("access_key", "AKIANOBODY0000000001"))
+        Row::new(action, open, entity("access_key", id))
+            .unknown(entity("access_key", "AKIANOBODY0000000001"))
+            .token(Token::Renewed)
     };
     let on_user = |action, open, name| {
         Row::new(action, open, entity("service_account", name))
@@ -141,8 +158,8 @@ pub fn rows() -> Vec<Row> {
         on_key("aws::deactivate_key", UPDATES, "AKIABUILD00000000001"),
         on_key("aws::reactivate_key", UPDATES, "AKIABUILD00000000002"),
         on_key("aws::delete_key", DELETES, "AKIABUILD00000000001").twice(Twice::Gone),
-        on_user("aws::deny", PUTS, "svc-build"),
-        on_user("aws::undeny", TAKES_AWAY, "svc-denied"),
+        on_user("aws::deny", PUTS, "svc-build").token(Token::Renewed),
+        on_user("aws::undeny", TAKES_AWAY, "svc-denied").token(Token::Renewed),
         on_user("aws::list_keys", LISTS, "svc-build"),
         on_user("aws::lookup", READS, "svc-build"),
         // The same token again is the same rotation; another doing has another token.
@@ -153,6 +170,7 @@ pub fn rows() -> Vec<Row> {
         )
         .unknown(entity("resource", "nobodys-password"))
         .twice(Twice::Again)
-        .lost(Lost::Repeated),
+        .lost(Lost::Repeated)
+        .token(Token::Renewed),
     ]
 }

@@ -244,9 +244,14 @@ fn answer(
     }
     let mut table = table.table(page, "answer")?;
     let status = table.count(page, "status");
-    let headers = texts(page, &mut table, "headers");
+    let mut headers = texts(page, &mut table, "headers");
     let json = table.data("json");
-    let text = table.text(page, "body").or_else(|| table.text(page, "xml"));
+    let xml = table.text(page, "xml");
+    let says_kind = |(name, _): &(String, String)| name.eq_ignore_ascii_case("content-type");
+    if xml.is_some() && !headers.iter().any(says_kind) {
+        headers.push(("content-type".to_owned(), "text/xml".to_owned()));
+    }
+    let text = table.text(page, "body").or(xml);
     let place = table.span.clone();
     table.finish(page);
     let (least, usual) = if is_http { (100, 200) } else { (0, 0) };

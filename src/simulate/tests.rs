@@ -892,7 +892,7 @@ fn a_directory_is_asked_in_its_own_words() {
         let text = format!(
             "act = 'push_it'\nbase_url = 'ldaps://dc.example'\n[[request]]\nmethod = 'SEARCH'\n\
              json = {{ base = 'dc=x', scope = 'sub', filter = '{filter}', attributes = ['mail'] }}\n\
-             answer = {{ json = {{ entries = [{{ dn = 'cn=a', attributes = {{ mail = ['a@x'] }} }}] }} }}\n\
+             answer = {{ json = {{ entries = [{{ dn = 'cn=a', attributes = {{ Mail = ['a@x'] }} }}] }} }}\n\
              [[request]]\nmethod = 'MODIFY'\njson = {{ dn = 'cn=a', replace = {{ flag = ['512'] }} }}\n\
              answer = {answer}\n[expect]\n{expect}\n"
         );

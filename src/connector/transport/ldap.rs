@@ -238,10 +238,24 @@ fn over(wire: &dyn Wire, url: &Url, call: &Call, reached: &mut Reached) -> Resul
     Ok(match call {
         Call::Modify { .. } => Answer::Modified(result),
         Call::Search { .. } => match told.rest.remove("entries") {
-            Some(Value::Array(entries)) => Answer::Found(entries, result),
+            Some(Value::Array(entries)) => {
+                let entries = entries.into_iter().map(with_lower_names).collect();
+                Answer::Found(entries, result)
+            }
             _ => Answer::Found(Vec::new(), result),
         },
     })
+}
+
+/// Names of attributes as the network's own entries have them, however a case writes them.
+fn with_lower_names(mut entry: Value) -> Value {
+    if let Some(Value::Object(attributes)) = entry.get_mut("attributes") {
+        let lower = std::mem::take(attributes).into_iter();
+        *attributes = lower
+            .map(|(name, values)| (name.to_lowercase(), values))
+            .collect();
+    }
+    entry
 }
 
 enum Failed {

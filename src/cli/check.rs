@@ -86,11 +86,26 @@ fn look(dir: &std::path::Path) -> (Vec<Diagnostic>, String) {
     let counted = match playbook::Catalog::load_in(&folders, &catalog, &config.estate()) {
         Ok(playbooks) => {
             found.extend(playbooks.all().flat_map(|playbook| unknown(&config, playbook)));
+            found.extend(unbound(&config, &catalog, &playbooks));
             format!("{connectors}, {}", several(playbooks.all().count(), "playbook"))
         }
         Err(_) => connectors,
     };
     (found, counted)
+}
+
+/// Calls of the estate's own playbooks that nothing here would do. Those in the binary are for any estate, and are
+/// held against none.
+fn unbound(config: &Config, catalog: &Catalog, playbooks: &playbook::Catalog) -> Vec<Diagnostic> {
+    // What is wrong with the instances themselves has been told.
+    let (Some(folder), Ok(instances)) = (&config.playbooks, config.instances(catalog)) else {
+        return Vec::new();
+    };
+    let own = playbooks
+        .all()
+        .filter(|playbook| std::path::Path::new(&playbook.folder).starts_with(folder));
+    own.flat_map(|playbook| playbook::unbound(playbook, catalog, &instances))
+        .collect()
 }
 
 /// Whom a playbook tells by a name that the configuration does not have.

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::approving::Estate;
+use super::binding::Acting;
 use super::bundle::{Bundle, Parts};
 use super::check::{Checked, Ground, check_folder, check_library};
 use super::folder::{self, Folder, MANIFEST, Tree};
@@ -32,6 +33,8 @@ pub struct Playbook {
     pub script: Program,
     /// Actions and capabilities it can come to.
     pub reaches: BTreeSet<ActionName>,
+    /// The calls of them that stand in its script.
+    pub acts: Vec<Acting>,
     /// What starts it: none for a playbook that people start, else one.
     pub triggers: Vec<Trigger>,
     /// What a run of it is made of, to be stored when one starts.
@@ -174,6 +177,7 @@ pub(super) fn read(
                 folder: folder.path,
                 script,
                 reaches: checked.reaches,
+                acts: checked.acts,
                 triggers: checked.triggers,
                 bundle,
                 tests: folder.tests,

@@ -6,12 +6,13 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use super::approving::Estate;
+use super::binding::{self, Acting};
 use super::folder::{Folder, MANIFEST, SCRIPT, TRIGGER};
 use super::input::Input;
 use super::manifest::Manifest;
 use super::telling::Addressed;
 use super::text::Text;
-use super::{calls, capability, catalog, fields, reach, telling, words};
+use super::{branches, calls, capability, catalog, fields, habits, reach, shapes, telling, words};
 use crate::action::{ActionName, ActionSpec};
 use crate::connector;
 use crate::diagnostic::Diagnostic;
@@ -129,6 +130,8 @@ pub(super) struct Checked {
     pub(super) triggers: Vec<Trigger>,
     /// Actions and capabilities the script can come to.
     pub(super) reaches: BTreeSet<ActionName>,
+    /// The calls of them that stand in it.
+    pub(super) acts: Vec<Acting>,
     /// Errors and warnings.
     pub(super) found: Vec<Diagnostic>,
     /// Whom the script tells by name.
@@ -181,6 +184,7 @@ pub(super) fn check_folder(folder: &Folder, ground: &Ground<'_>) -> Checked {
             checked.found.extend(script.found);
             checked.addressed = script.addressed;
             checked.reaches = script.reaches;
+            checked.acts = script.acts;
             checked.script = Some(program);
         }
         None if folder.files.contains_key(TRIGGER) => {
@@ -264,6 +268,7 @@ struct CheckedScript {
     found: Vec<Diagnostic>,
     addressed: Vec<Addressed>,
     reaches: BTreeSet<ActionName>,
+    acts: Vec<Acting>,
 }
 
 fn check_script(
@@ -301,10 +306,14 @@ fn check_script(
         authored,
     ));
     found.extend(fields::check(program, &text));
+    found.extend(shapes::check(program, &text, ground));
+    found.extend(branches::check(program, &text));
+    found.extend(habits::check(program, &text, &facts.calls, ground));
     CheckedScript {
         found,
         addressed: telling::addressed(program, &text, &facts.calls),
         reaches,
+        acts: binding::acting(program, &text, &facts.calls),
     }
 }
 
@@ -320,6 +329,9 @@ pub(super) fn check_library(ground: &Ground<'_>) -> Vec<Diagnostic> {
     for (file, calls) in ground.library.files().iter().zip(&facts.library) {
         let text = Text::new(file.text());
         found.extend(calls::check(file, &text, calls, ground, RUN_DEADLINE_MS, true));
+        found.extend(shapes::check(file, &text, ground));
+        found.extend(branches::check(file, &text));
+        found.extend(habits::check(file, &text, calls, ground));
     }
     found
 }

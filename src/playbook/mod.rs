@@ -4,6 +4,8 @@
 //! nothing of runs.
 
 mod approving;
+mod binding;
+mod branches;
 mod builtins;
 mod bundle;
 mod calls;
@@ -12,16 +14,19 @@ mod catalog;
 mod check;
 mod fields;
 mod folder;
+mod habits;
 mod input;
 mod manifest;
 mod permission;
 mod reach;
+mod shapes;
 mod target;
 mod telling;
 mod text;
 mod words;
 
 pub use approving::Estate;
+pub use binding::{Acting, unbound};
 pub use builtins::{act, revert};
 pub use bundle::{Bundle, Loaded, NotABundle, Parts};
 pub use catalog::{Catalog, Playbook};

@@ -54,24 +54,39 @@ fn called(code: &str) -> impl Iterator<Item = String> + '_ {
     })
 }
 
-/// The functions that code defines, each with the place from its `fn` to the next one's: functions stand beside
-/// each other, never in one another.
-fn definitions(code: &str) -> Vec<(String, Range<usize>)> {
-    let starts: Vec<usize> = code
+/// The functions that code defines, each with its place from `fn` to the end of its body.
+pub(super) fn definitions(code: &str) -> Vec<(String, Range<usize>)> {
+    let starts = code
         .match_indices("fn ")
         .map(|(at, _)| at)
-        .filter(|at| !code.get(..*at).unwrap_or_default().ends_with(is_word))
-        .collect();
-    let ends = starts.iter().skip(1).copied().chain([code.len()]);
+        .filter(|at| !code.get(..*at).unwrap_or_default().ends_with(is_word));
     starts
-        .iter()
-        .zip(ends)
-        .map(|(start, end)| {
-            let rest = code.get(start + "fn ".len()..end).unwrap_or_default();
-            let name = rest.trim_start().chars().take_while(|c| is_word(*c)).collect();
-            (name, *start..end)
+        .map(|start| {
+            let rest = code.get(start..).unwrap_or_default();
+            let open = start + rest.find('{').unwrap_or(rest.len());
+            let head = rest.get("fn ".len()..).unwrap_or_default().trim_start();
+            let name = head.chars().take_while(|c| is_word(*c)).collect();
+            (name, start..closing(code, open))
         })
         .collect()
+}
+
+/// Where the bracket that opens here is closed.
+pub(super) fn closing(code: &str, open: usize) -> usize {
+    let mut depth = 0_usize;
+    for (n, c) in code.get(open..).unwrap_or_default().char_indices() {
+        match c {
+            '{' => depth += 1,
+            '}' => {
+                depth = depth.saturating_sub(1);
+                if depth == 0 {
+                    return open + n;
+                }
+            }
+            _ => {}
+        }
+    }
+    code.len()
 }
 
 #[cfg(test)]

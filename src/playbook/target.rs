@@ -15,25 +15,27 @@ pub(super) fn kind(text: &Text<'_>, range: &Range<usize>) -> Option<EntityType> 
     }
     match binding(text, code)? {
         Binding::Let(value) => of_finding(text, &value, true),
-        Binding::EachOver(list) => {
+        Binding::EachOver(list) | Binding::WalkedOver(list) => {
             let name = text.code.get(list.clone())?;
             if !is_name(name) {
                 return of_finding(text, &list, false);
             }
             match binding(text, name)? {
                 Binding::Let(value) => of_finding(text, &value, false),
-                Binding::EachOver(_) => None,
+                Binding::EachOver(_) | Binding::WalkedOver(_) => None,
             }
         }
     }
 }
 
 /// What a name stands for.
-enum Binding {
+pub(super) enum Binding {
     /// `let name = VALUE;`
     Let(Range<usize>),
     /// `each(LIST, |name| …`
     EachOver(Range<usize>),
+    /// `for name in LIST {`
+    WalkedOver(Range<usize>),
 }
 
 /// `finding.affected("host")` for one entity, the other methods for lists; nothing before or after it.
@@ -60,7 +62,7 @@ fn of_finding(text: &Text<'_>, range: &Range<usize>, one: bool) -> Option<Entity
 }
 
 /// The only binding of a name, or none where there are several or none that we know.
-fn binding(text: &Text<'_>, name: &str) -> Option<Binding> {
+pub(super) fn binding(text: &Text<'_>, name: &str) -> Option<Binding> {
     let mut bindings = Vec::new();
     for place in text.words(name) {
         let (before, after) = text.around(&place);
@@ -77,6 +79,14 @@ fn binding(text: &Text<'_>, name: &str) -> Option<Binding> {
             bindings.push(Some(Binding::Let(text.trimmed(start..end))));
         } else if before.ends_with('|') && after.starts_with('|') {
             bindings.push(each_over(text, place.start - 1));
+        } else if follows("for")
+            && let Some(list) = after.strip_prefix("in ")
+        {
+            let start = text.code.len() - list.len();
+            bindings.push(
+                list.find('{')
+                    .map(|length| Binding::WalkedOver(text.trimmed(start..start + length))),
+            );
         } else if is_bound_otherwise(before, after) {
             bindings.push(None);
         }

@@ -4,6 +4,7 @@ mod broken;
 mod bundles;
 mod malware_on_host;
 mod operators;
+mod warned;
 
 use serde_json::json;
 

@@ -94,7 +94,7 @@ pub struct Refused {
     pub at: Time,
     /// How many errors it has.
     pub errors: usize,
-    /// The errors, as a person reads them; the first twenty or so (`TOLD_MAX`).
+    /// The errors, as a person reads them; the first twenty (`TOLD_MAX`).
     pub told: Vec<String>,
 }
 

@@ -71,7 +71,8 @@ impl Looking<'_> {
             // The parameters of a closure have commas of their own.
             ("each", [list, first, .., last]) => {
                 self.list(list);
-                vec![first.start..last.end]
+                let body = first.start..last.end;
+                vec![body]
             }
             ("each", [list, body]) => {
                 self.list(list);

@@ -1,6 +1,7 @@
 //! A leaver whose run is killed half way: after the restart it goes on where it was, does nothing twice, and its
 //! reconciliation names what is left over. The server is a child that is killed with SIGKILL; the vendors are the range,
-//! which lives on in this process and is the witness.
+//! which lives on in this process and is the witness. Every secret of the estate is a canary, and is looked for afterwards
+//! in all that was left behind: files, log, answers, mail and chat.
 
 #![allow(
     clippy::unwrap_used,
@@ -17,30 +18,72 @@ mod server;
 use std::path::Path;
 use std::time::Duration;
 
-use cordon::range::{Fault, FaultKind, KeyStatus, Range, RangeConfig, RunningRange, UserStatus};
+use cordon::range::{Channel, Fault, FaultKind, KeyStatus, Range, RangeConfig, RunningRange, UserStatus};
+use cordon::secret::Secret;
 use serde_json::{Value, json};
 use server::Server;
 
 /// The key that AWS does not let go of.
-const STUBBORN: &str = "AKIARANGE00000ANA001";
+const STUBBORN: &str = "AKIARANGE00000KIM001";
 const KEY: &str = "a key for tests, not secret";
 /// How long the run may take before it counts as stuck.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// The secrets of the estate: file in the server's folder, and what stands in it.
+const CANARIES: [(&str, &str); 5] = [
+    ("key", KEY),
+    ("okta", "canary-okta-7f3a9c21d4"),
+    ("aws", "canary-aws-Zk4TqW8vR2mXs6"),
+    ("slack", "canary-slack-5d8e0b7f16"),
+    ("mail", "canary-mail-c93b1fa280"),
+];
+
+fn secret(name: &str) -> Secret {
+    let (_, text) = CANARIES.iter().find(|(known, _)| *known == name).unwrap();
+    Secret::new(*text)
+}
+
+fn config() -> RangeConfig {
+    let mut config = RangeConfig::example(&[]);
+    config.okta.token = secret("okta");
+    config.aws.secret_access_key = secret("aws");
+    config.slack.token = secret("slack");
+    config.mail.password = secret("mail");
+    config
+}
+
 async fn range() -> RunningRange {
-    Range::start(RangeConfig::example(&[])).await.unwrap()
+    Range::start(config()).await.unwrap()
+}
+
+/// Where any of these texts stands in a file below a folder, save the files that hold them by design.
+fn leaks(dir: &Path, texts: &[&str]) -> Vec<String> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        if path.is_dir() || CANARIES.iter().any(|(file, _)| *file == name) {
+            continue;
+        }
+        let bytes = std::fs::read(&path).unwrap();
+        for text in texts {
+            if bytes.windows(text.len()).any(|part| part == text.as_bytes()) {
+                found.push(format!("{text} in {name}"));
+            }
+        }
+    }
+    found
 }
 
 fn write(dir: &Path, range: &RunningRange) {
-    let example = RangeConfig::example(&[]);
-    for (name, text) in [
-        ("key", KEY),
-        ("okta", example.okta.token.expose()),
-        ("aws", example.aws.secret_access_key.expose()),
-    ] {
+    let example = config();
+    for (name, text) in CANARIES {
         std::fs::write(dir.join(name), text).unwrap();
     }
     std::fs::write(dir.join("aws-id"), &example.aws.access_key_id).unwrap();
+    std::fs::write(dir.join("mail-user"), &example.mail.user).unwrap();
+    let mail = range.mail_url();
+    let channel = Channel::new("incidents").id;
     let url = range.base_url();
     let short = "lag = \"200ms\"\nin_flight = \"300ms\"\npropagation = \"2s\"\ntimeout = \"2s\"";
     let aws = "credentials = { access_key_id = \"file:aws-id\", secret_access_key = \"file:aws\" }";
@@ -67,10 +110,28 @@ base_url = "{url}"
 settings = {{ region = "us-east-1" }}
 {aws}
 {short}
-[identities.ana]
+[connectors.slack]
+base_url = "{url}"
+credentials = {{ token = "file:slack" }}
+[connectors.email]
+base_url = "{mail}"
+tls = "none"
+settings = {{ from = "cordon@corp.example" }}
+credentials = {{ username = "file:mail-user", password = "file:mail" }}
+[notify]
+default = ["channel:incidents"]
+[notify.channels.incidents]
+use = "slack"
+to = "{channel}"
+[notify.channels.identity]
+use = "email"
+to = "identity@corp.example"
+[notify.teams.identity-operations]
+to = ["channel:identity"]
+[identities.kim]
 type = "user"
-aliases = ["ana@corp.example"]
-aws = "ana"
+aliases = ["kim@corp.example"]
+aws = "kim"
 "#
     );
     std::fs::write(dir.join("cordon.toml"), text).unwrap();
@@ -129,10 +190,10 @@ async fn a_leaver_killed_half_way_finishes_after_restart_and_names_what_is_left(
     let mut server = Server::start(dir.path(), None, None).await.unwrap().unwrap();
     let token = server.token.clone().unwrap();
     let finding = json!({
-        "title": "Ana left", "severity": "informational", "uid": "hr-4711",
+        "title": "Kim left", "severity": "informational", "uid": "hr-4711",
         "rule": { "uid": "leaver", "name": "Leaver" },
         "entities": [
-            { "type": "user", "role": "affected", "name": "ana@corp.example" },
+            { "type": "user", "role": "affected", "name": "kim@corp.example" },
             { "type": "resource", "role": "affected", "name": "prod/warehouse" },
         ],
     });
@@ -154,6 +215,7 @@ async fn a_leaver_killed_half_way_finishes_after_restart_and_names_what_is_left(
     .await
     .unwrap_or_else(|_| panic!("nothing happened: {}", server.last_words()));
     server.kill().await.unwrap();
+    let said_before = server.said.clone();
     let before = changes(&range);
     assert_eq!(before[0].0, "suspend", "{before:?}");
     assert!(
@@ -197,7 +259,7 @@ async fn a_leaver_killed_half_way_finishes_after_restart_and_names_what_is_left(
         .iter()
         .filter_map(Value::as_str)
         .collect();
-    assert!(verified.contains(&"account ana@corp.example"), "{report:#}");
+    assert!(verified.contains(&"account kim@corp.example"), "{report:#}");
     assert!(verified.contains(&"secret prod/warehouse"), "{report:#}");
 
     // The witness: everything once, and what is left over is what the report says.
@@ -207,7 +269,7 @@ async fn a_leaver_killed_half_way_finishes_after_restart_and_names_what_is_left(
         assert_eq!(times, 1, "{change:?} in {all:#?}");
     }
     assert_eq!(
-        range.user("ana@corp.example").unwrap().status,
+        range.user("kim@corp.example").unwrap().status,
         UserStatus::Suspended
     );
     assert_eq!(range.key(STUBBORN).unwrap().status, KeyStatus::Active);
@@ -217,6 +279,45 @@ async fn a_leaver_killed_half_way_finishes_after_restart_and_names_what_is_left(
         .find(|told| told["name"] == "notify::team")
         .unwrap_or_else(|| panic!("nobody was told: {run:#}"));
     assert!(told.to_string().contains(STUBBORN), "{told:#}");
+
+    // People were told by mail and by chat, and no secret is anywhere.
+    tokio::time::timeout(PATIENCE, async {
+        while range.mails().is_empty() || range.messages().is_empty() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    })
+    .await
+    .unwrap_or_else(|_| panic!("nobody was told: {}", server.last_words()));
+    let mails = format!("{:?}", range.mails());
+    assert!(mails.contains(STUBBORN), "{mails}");
+    let secrets: Vec<&str> = CANARIES
+        .iter()
+        .map(|(_, text)| *text)
+        .chain([token.as_str()])
+        .collect();
+    let alerts = get(&client, &server, &token, "/api/alerts").await;
+    let notifications = get(&client, &server, &token, "/api/notifications").await;
+    let said: Vec<String> = [&said_before, &server.said]
+        .iter()
+        .flat_map(|said| said.lock().unwrap().clone())
+        // The one line that shows the first token, once, to whoever starts the server.
+        .filter(|line| !line.contains("export CORDON_TOKEN="))
+        .collect();
     server.stop().await.unwrap();
+    let told = format!("{mails} {:?}", range.messages());
+    for (place, text) in [
+        ("the run", run.to_string()),
+        ("alerts", alerts.to_string()),
+        ("notifications", notifications.to_string()),
+        ("mail and chat", told),
+        ("the log", said.join("\n")),
+    ] {
+        for secret in &secrets {
+            assert!(!text.contains(secret), "{secret} in {place}");
+        }
+    }
+    assert_eq!(leaks(dir.path(), &secrets), Vec::<String>::new());
+    // The search itself works: the key's public id is in the journal.
+    assert!(!leaks(dir.path(), &[STUBBORN]).is_empty());
     range.stop().await;
 }

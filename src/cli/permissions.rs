@@ -108,6 +108,19 @@ fn each_connector(connectors: &crate::connector::Catalog) -> Instances {
     }
 }
 
+/// With a role the policy is the role's, and whoever assumes it needs one thing more.
+fn say_whose(instances: &Instances, name: &str) {
+    let role = instances
+        .named(name)
+        .and_then(|instance| instance.settings.get("role_arn"))
+        .and_then(Value::as_str);
+    if let Some(role) = role {
+        output::say(&format!(
+            "`{name}`: the policy is that of the role {role}; whoever assumes it needs `sts:AssumeRole` on it and nothing else"
+        ));
+    }
+}
+
 /// What an instance of AWS is limited to: its setting `resources`, a list of ARNs.
 fn resources(instances: &Instances, name: &str) -> Vec<String> {
     let setting = instances
@@ -127,6 +140,9 @@ fn aws(needs: &Needs, instances: &Instances) -> Done {
         .iter()
         .filter_map(|(name, need)| Some((name, need.iam_policy(&resources(instances, name))?)))
         .collect();
+    for (name, _) in &documents {
+        say_whose(instances, name);
+    }
     match documents.as_mut_slice() {
         [] => Err(Failure::new(
             Exit::Refused,

@@ -15,6 +15,7 @@ use std::process::{Command, Output};
 mod approvals;
 mod client;
 mod demo;
+mod permissions;
 mod testing;
 mod tour;
 

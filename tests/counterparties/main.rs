@@ -14,6 +14,7 @@ mod alertmanager;
 mod engine;
 mod mail;
 mod moto;
+mod redis;
 mod relay;
 mod samba;
 mod scim;

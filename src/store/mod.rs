@@ -1,11 +1,9 @@
-//! Where everything durable is: one trait family, one contract suite, several back ends. Every operation names
+//! Where everything durable is: one trait family, one contract suite (`tests/contract`), several back ends. Every operation names
 //! one partition and touches nothing outside it, is atomic, checks before its first write, and may be repeated.
 //! A store decides nothing.
 
 mod alerts;
 mod approvals;
-#[cfg(test)]
-mod contract;
 mod control;
 mod error;
 mod feed;

@@ -7,6 +7,8 @@ mod approvals;
 mod control;
 mod failure;
 mod feed;
+#[cfg(test)]
+mod fixture;
 mod job;
 mod journal;
 mod notices;

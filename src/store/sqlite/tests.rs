@@ -9,15 +9,13 @@ use futures_util::FutureExt as _;
 use rusqlite::Connection;
 
 use super::failure::Failure;
+use super::fixture::{alert_id, entries, entry, here, new_alert, new_run, open_update, run_id};
 use super::job::Weight;
 use super::schema;
 use super::{Options, SqliteStore};
 use crate::clock::Time;
 use crate::id::Partition;
 use crate::journal::ChainId;
-use crate::store::contract::fixture::{
-    alert_id, entries, entry, here, new_alert, new_run, open_update, run_id,
-};
 use crate::store::{Accepted, Alerts as _, Disposition, Error, Feed as _, Runs as _};
 
 fn folder() -> (tempfile::TempDir, PathBuf) {

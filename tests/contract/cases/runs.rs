@@ -1,9 +1,9 @@
 //! Cases of runs and their journals.
 
 use super::fixture::*;
-use crate::clock::Time;
-use crate::journal::{ChainId, End};
-use crate::store::{Appended, Created, Error, RunQuery, RunRow, RunStatus, RunUpdate};
+use cordon::clock::Time;
+use cordon::journal::{ChainId, End};
+use cordon::store::{Appended, Created, Error, RunQuery, RunRow, RunStatus, RunUpdate};
 
 async fn row(store: &Any, n: usize) -> RunRow {
     store.run(here(), run_id(n, here())).await.unwrap().unwrap()
@@ -275,7 +275,7 @@ pub async fn run_operations_refuse_another_partition(store: Any) {
 
 pub async fn run_operations_on_nothing_say_so(store: Any) {
     let id = run_id(0, here());
-    let claim = crate::store::Claim {
+    let claim = cordon::store::Claim {
         run: id,
         epoch: 1,
         until: Time(9),

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::future::Future;
 
 use super::fixture::*;
-use crate::clock::Time;
-use crate::id::Partition;
-use crate::journal::ChainId;
-use crate::store::{Accepted, Appended, Locked};
+use cordon::clock::Time;
+use cordon::id::Partition;
+use cordon::journal::ChainId;
+use cordon::store::{Accepted, Appended, Locked};
 
 /// Runs 64 tasks and answers what each came to.
 async fn at_once<T, F>(task: impl Fn(usize) -> F) -> Vec<T>

@@ -1,9 +1,9 @@
 //! Cases of deliveries and of claims on keys.
 
 use super::fixture::*;
-use crate::clock::Time;
-use crate::journal::ChainId;
-use crate::store::{Accepted, Claimed, Disposition, Error};
+use cordon::clock::Time;
+use cordon::journal::ChainId;
+use cordon::store::{Accepted, Claimed, Disposition, Error};
 
 pub async fn a_delivery_is_kept_and_a_repeat_only_counts(store: Any) {
     let id = alert_id(0, here());

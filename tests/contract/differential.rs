@@ -4,12 +4,13 @@ use std::fmt::Debug;
 
 use proptest::prelude::*;
 
-use super::fixture::*;
-use crate::action::Verification;
-use crate::clock::Time;
-use crate::journal::{ChainId, End, Entry};
-use crate::store::sqlite::{Options, SqliteStore};
-use crate::store::{
+use crate::cases::fixture::{self, *};
+use crate::memory;
+use cordon::action::Verification;
+use cordon::clock::Time;
+use cordon::journal::{ChainId, End, Entry};
+use cordon::store::sqlite::{Options, SqliteStore};
+use cordon::store::{
     Claim, Disposition, Error, Notice, NoticeQuery, NoticeState, RunQuery, RunStatus, RunUpdate,
 };
 
@@ -95,7 +96,7 @@ async fn apply(store: &Any, past: &mut Past, op: &Op) -> String {
             text(store.dispose(here, id, first, entries, disposition).await)
         }
         2 => {
-            let (key, owner) = (super::fixture::key(op.a, here), worker(op.b));
+            let (key, owner) = (fixture::key(op.a, here), worker(op.b));
             let claim = store.claim_once(here, key, &owner, at, ends);
             text(claim.await)
         }
@@ -171,7 +172,7 @@ async fn apply(store: &Any, past: &mut Past, op: &Op) -> String {
             let state = NoticeState::ALL[op.c];
             let notice = Notice {
                 key: format!("notice {}", op.a),
-                group: super::fixture::key(op.b, here),
+                group: fixture::key(op.b, here),
                 at,
                 state,
                 leads: op.flag,
@@ -231,9 +232,7 @@ async fn everything(store: &Any, at: Time) -> Vec<String> {
         seen.push(text(store.alert(here, alert_id(n, here)).await));
         seen.push(text(store.journal(here, ChainId::Run(run_id(n, here)), 0).await));
         seen.push(text(store.cursor(here, &worker(n)).await));
-        seen.push(text(
-            store.leading_notice(here, super::fixture::key(n, here)).await,
-        ));
+        seen.push(text(store.leading_notice(here, fixture::key(n, here)).await));
     }
     seen
 }
@@ -256,7 +255,7 @@ proptest! {
             let folder = folder();
             let sqlite = SqliteStore::open(folder.path().join("cordon.db"), Options::default()).unwrap();
             let sqlite: Any = std::sync::Arc::new(sqlite);
-            let (memory, ()) = memory();
+            let (memory, ()) = memory().await;
             let (mut one, mut other) = (Past::default(), Past::default());
             for (n, op) in ops.iter().enumerate() {
                 let expected = apply(&memory, &mut one, op).await;

@@ -1,10 +1,10 @@
 //! Cases of who works on a run, and when it is looked at.
 
 use super::fixture::*;
-use crate::clock::Time;
-use crate::id::RunId;
-use crate::journal::ChainId;
-use crate::store::{RunStatus, RunUpdate};
+use cordon::clock::Time;
+use cordon::id::RunId;
+use cordon::journal::ChainId;
+use cordon::store::{RunStatus, RunUpdate};
 
 async fn create(store: &Any, n: usize, wake_at: Option<i64>) -> RunId {
     let id = run_id(n, here());
@@ -55,7 +55,7 @@ pub async fn a_claim_in_force_keeps_others_out_until_it_ends(store: Any) {
         store.claim_run(here(), id, "b", Time(199), Time(300)).await,
         Ok(None)
     );
-    let claim = crate::store::Claim {
+    let claim = cordon::store::Claim {
         run: id,
         epoch: 1,
         until: Time(200),
@@ -85,7 +85,7 @@ pub async fn a_stale_epoch_is_fenced(store: Any) {
     append(&new, 1).await.unwrap();
     // Fenced even where the entry is there: the stale worker has to stop.
     assert_fenced(append(&old, 1).await, &old, 2);
-    let invented = crate::store::Claim {
+    let invented = cordon::store::Claim {
         epoch: 7,
         ..new.clone()
     };
@@ -184,7 +184,7 @@ pub async fn a_wake_during_a_claim_outlasts_its_appends(store: Any) {
     assert_eq!(wake_at(&store, claim.run).await, Some(150));
     assert_eq!(claim_due(&store, "b", 160, 500, 10).await, [(claim.run, 2)]);
     // Looked at since: now the worker's word counts.
-    let claim = crate::store::Claim { epoch: 2, ..claim };
+    let claim = cordon::store::Claim { epoch: 2, ..claim };
     store
         .append(
             here(),

@@ -1,8 +1,8 @@
 //! Cases of locks on targets.
 
 use super::fixture::*;
-use crate::clock::Time;
-use crate::store::{Lock, Locked};
+use cordon::clock::Time;
+use cordon::store::{Lock, Locked};
 
 async fn lock(store: &Any, target: &str, n: usize) -> Locked {
     let run = run_id(n, elsewhere());

@@ -1,9 +1,9 @@
 //! Cases of holds: what is contained, by whom, until when, and how it comes back.
 
 use super::fixture::*;
-use crate::action::Verification;
-use crate::clock::Time;
-use crate::store::{HoldEnd, Took};
+use cordon::action::Verification;
+use cordon::clock::Time;
+use cordon::store::{HoldEnd, Took};
 
 const NETWORK: &str = "network";
 

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde_json::json;
 
 use super::fixture::*;
-use crate::clock::Time;
-use crate::store::{Notice, NoticeQuery, NoticeState};
+use cordon::clock::Time;
+use cordon::store::{Notice, NoticeQuery, NoticeState};
 
 fn notice(n: usize, group: usize, at: i64, due_at: Option<i64>) -> Notice {
     Notice {

@@ -1,11 +1,11 @@
 //! Cases of the instance's own records.
 
 use super::fixture::*;
-use crate::clock::Time;
-use crate::digest::Digest;
-use crate::guardrail::Halt;
-use crate::secret::Handle;
-use crate::store::{Principal, Switches};
+use cordon::clock::Time;
+use cordon::digest::Digest;
+use cordon::guardrail::Halt;
+use cordon::secret::Handle;
+use cordon::store::{Principal, Switches};
 
 pub async fn the_halt_switch_stays_until_resumed(store: Any) {
     assert_eq!(store.switches().await, Ok(Switches::default()));

@@ -1,12 +1,12 @@
 //! Cases of requests for approval and votes.
 
 use super::fixture::*;
-use crate::approval::{Decided, Request, Vote};
-use crate::clock::Time;
-use crate::digest::Digest;
-use crate::id::{ApprovalId, RunId};
-use crate::journal::{ApprovalState, ChainId};
-use crate::store::{ApprovalQuery, ApprovalRow, Claim, Put, RunUpdate};
+use cordon::approval::{Decided, Request, Vote};
+use cordon::clock::Time;
+use cordon::digest::Digest;
+use cordon::id::{ApprovalId, RunId};
+use cordon::journal::{ApprovalState, ChainId};
+use cordon::store::{ApprovalQuery, ApprovalRow, Claim, Put, RunUpdate};
 
 fn request(run: RunId, n: &str, at: i64, decided: bool) -> ApprovalRow {
     let request = Request {

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::fixture::*;
-use crate::clock::Time;
-use crate::journal::{ChainId, End};
-use crate::store::{Counts, Disposition, RunStatus, RunUpdate};
+use cordon::clock::Time;
+use cordon::journal::{ChainId, End};
+use cordon::store::{Counts, Disposition, RunStatus, RunUpdate};
 
 pub async fn the_feed_has_every_entry_in_the_order_it_was_appended(store: Any) {
     assert_eq!(store.feed(here(), 0, 10).await, Ok(vec![]));

@@ -1,31 +1,19 @@
-//! Things to store, and stores to put them in.
+//! Things to store.
 
 use std::sync::Arc;
 
 use serde_json::json;
 
-use crate::action::{ActionName, Reading, Target, Undo};
-use crate::clock::Time;
-use crate::digest::Digest;
-use crate::finding::{EntityType, SeverityId};
-use crate::id::{AlertId, EffectId, Partition, RunId};
-use crate::journal::{ChainId, Entry, Event, seal};
-use crate::store::memory::MemoryStore;
-use crate::store::sqlite::{Options, SqliteStore};
-use crate::store::{Claim, Error, NewAlert, NewHold, NewRun, RunRow, RunStatus, RunUpdate, Store};
+use cordon::action::{ActionName, Reading, Target, Undo};
+use cordon::clock::Time;
+use cordon::digest::Digest;
+use cordon::finding::{EntityType, SeverityId};
+use cordon::id::{AlertId, EffectId, Partition, RunId};
+use cordon::journal::{ChainId, Entry, Event, seal};
+use cordon::store::{Claim, Error, NewAlert, NewHold, NewRun, RunRow, RunStatus, RunUpdate, Store};
 
 /// A store under test.
 pub type Any = Arc<dyn Store>;
-
-pub fn memory() -> (Any, ()) {
-    (Arc::new(MemoryStore::new()), ())
-}
-
-pub fn sqlite() -> (Any, tempfile::TempDir) {
-    let folder = tempfile::tempdir().unwrap();
-    let store = SqliteStore::open(folder.path().join("cordon.db"), Options::default()).unwrap();
-    (Arc::new(store), folder)
-}
 
 /// The partition most cases use; neither the first nor the control partition.
 pub fn here() -> Partition {

@@ -108,6 +108,11 @@ fn rooms_import_rooms_on_lower_floors_only() {
 }
 
 #[test]
+fn the_engine_waits_where_a_simulation_can_order_it() {
+    none(sources().iter().flat_map(rules::waits).collect());
+}
+
+#[test]
 fn the_lower_floors_have_no_clock_no_chance_no_io() {
     let house = house();
     let sources = sources();

@@ -1,8 +1,6 @@
 //! Asking people: `approve` of a playbook, and the request that a guardrail makes for an effect it holds. Looks
 //! at every covered target first, so that people see, and grant, exactly what would be done. Decides nothing.
 
-use std::time::Duration;
-
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde_json::{Value, json};
 
@@ -163,7 +161,7 @@ async fn look(context: &Context, loaded: &Loaded, bundle: Digest, bound: Bound) 
                 format!("{} was given no target", bound.spec.name),
             ));
         };
-        let found = patiently(|| context.vendors.resolve(loaded, &binding, entity)).await?;
+        let found = patiently(context, || context.vendors.resolve(loaded, &binding, entity)).await?;
         let function = bound.spec.capture.as_deref();
         let function = function.or(bound.spec.verify.as_ref().map(|verify| verify.read.as_str()));
         if let Some(function) = function {
@@ -172,7 +170,7 @@ async fn look(context: &Context, loaded: &Loaded, bundle: Digest, bound: Bound) 
                     .vendors
                     .read(loaded, &binding, function, &found, &bound.args)
             };
-            prior = Some(patiently(read).await?);
+            prior = Some(patiently(context, read).await?);
         }
         target = Some(found);
     }
@@ -186,7 +184,7 @@ async fn look(context: &Context, loaded: &Loaded, bundle: Digest, bound: Bound) 
 }
 
 /// A look is tried again while the vendor is busy: nothing is changed by it. Bounded, with growing pauses.
-async fn patiently<T, F, R>(look: F) -> Result<T, Fault>
+async fn patiently<T, F, R>(context: &Context, look: F) -> Result<T, Fault>
 where
     F: Fn() -> R,
     R: Future<Output = Looked<T>>,
@@ -201,9 +199,9 @@ where
             // A vendor that wants longer is told to the script: a worker that is to stop waits for this task.
             Err((fault, Retry::AfterMs(ms))) if ms > LOOK_PAUSE_MS_MAX => return Err(fault),
             Err((_, Retry::AfterMs(ms))) => {
-                tokio::time::sleep(Duration::from_millis(ms.max(pause_ms))).await;
+                context.pause_ms(ms.max(pause_ms)).await;
             }
-            Err((_, Retry::Backoff)) => tokio::time::sleep(Duration::from_millis(pause_ms)).await,
+            Err((_, Retry::Backoff)) => context.pause_ms(pause_ms).await,
         }
         tries += 1;
         pause_ms = pause_ms.saturating_mul(2).min(LOOK_PAUSE_MS_MAX);

@@ -2,7 +2,6 @@
 //! journal, so it can be done again after a crash, and is.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use super::context::Context;
 use crate::action::{Done, Outcome};
@@ -61,7 +60,7 @@ pub fn is_owed(effect: &EffectState) -> bool {
 pub async fn after(context: &Context, effect: &EffectState, due: Due) -> Result<(), Error> {
     for _ in 0..PATIENCE {
         match once(context, effect, due).await {
-            Err(error) if error.may_pass() => tokio::time::sleep(Duration::from_millis(AGAIN_MS)).await,
+            Err(error) if error.may_pass() => context.pause_ms(AGAIN_MS).await,
             done => return done,
         }
     }

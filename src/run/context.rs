@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::watch;
 
+use super::pace::{Pace, RealPace, within_ms};
 use super::vendors::Vendors;
 use crate::clock::Clock;
 use crate::digest::Digest;
@@ -42,6 +43,10 @@ pub struct Context {
     pub claim_ms: u64,
     /// A wait that is not longer keeps its run in memory, ms; longer ones are slept in the store.
     pub stay_ms: u64,
+    /// How often a worker looks for due runs that nobody told it of, ms.
+    pub tick_ms: u64,
+    /// Lets time pass.
+    pub pace: Arc<dyn Pace>,
     bundles: Mutex<HashMap<Digest, Arc<Loaded>>>,
 }
 
@@ -72,8 +77,20 @@ impl Context {
             worker,
             claim_ms: crate::limits::CLAIM_MS,
             stay_ms: crate::limits::RUN_STAYS_MS,
+            tick_ms: crate::limits::SCHEDULER_TICK_MS,
+            pace: Arc::new(RealPace),
             bundles: Mutex::new(HashMap::new()),
         }
+    }
+
+    /// Waits. The one way to do so under `run`.
+    pub async fn pause_ms(&self, ms: u64) {
+        self.pace.wait_ms(ms).await;
+    }
+
+    /// What `work` comes to, or `None` when it takes longer than `ms`; it is dropped then.
+    pub async fn within_ms<T>(&self, ms: u64, work: impl Future<Output = T>) -> Option<T> {
+        within_ms(&self.pace, ms, work).await
     }
 
     /// The idempotency key of an effect: the same whatever the worker and attempt.

@@ -179,7 +179,7 @@ impl Driver {
                             return self.let_go(until.unwrap_or(now), why).await;
                         }
                         self.record.flush().await?;
-                        tokio::time::sleep(Duration::from_millis(pause_ms.max(1))).await;
+                        self.context.pause_ms(pause_ms.max(1)).await;
                         self.record.keep_claim().await?;
                     }
                 }
@@ -206,9 +206,9 @@ impl Driver {
         } else {
             self.context.claim_ms / 3
         };
-        let pause = Duration::from_millis(ms.unwrap_or(longest).clamp(1, longest.max(1)));
-        match tokio::time::timeout(pause, self.tasks.join_next()).await {
-            Ok(Some(Ok((task, performed)))) => {
+        let pause_ms = ms.unwrap_or(longest).clamp(1, longest.max(1));
+        match self.context.within_ms(pause_ms, self.tasks.join_next()).await {
+            Some(Some(Ok((task, performed)))) => {
                 crate::crash::point("run.task-ended");
                 self.progress.busy.remove(&task);
                 let Performed {
@@ -227,9 +227,9 @@ impl Driver {
                 }
             }
             // A task that panicked leaves an intent without an outcome: another claim looks what happened.
-            Ok(Some(Err(error))) => return Err(LetGo::Defect(error.to_string())),
+            Some(Some(Err(error))) => return Err(LetGo::Defect(error.to_string())),
             // It takes a while: let people see how far it has come.
-            Ok(None) | Err(_) => self.record.flush().await?,
+            Some(None) | None => self.record.flush().await?,
         }
         self.record.keep_claim().await?;
         Ok(())
@@ -312,13 +312,13 @@ impl Driver {
                 let _ = reply.send(advance);
             }),
         );
-        let renewed = Duration::from_millis((self.context.claim_ms / 3).max(1));
+        let renewed_ms = (self.context.claim_ms / 3).max(1);
         let advance = loop {
-            match tokio::time::timeout(renewed, &mut answer).await {
-                Ok(advance) => {
+            match self.context.within_ms(renewed_ms, &mut answer).await {
+                Some(advance) => {
                     break advance.map_err(|_| LetGo::Defect("an evaluation thread ended".into()))?;
                 }
-                Err(_) => self.record.keep_claim().await?,
+                None => self.record.keep_claim().await?,
             }
         };
         let events = match advance {

@@ -1,7 +1,5 @@
 //! Does one task and says what happened. Thin: what to do is decided in `next`, what it means in `journal`.
 
-use std::time::Duration;
-
 use super::approve;
 use super::bind;
 use super::consent;
@@ -61,7 +59,7 @@ pub async fn perform(
             match task {
                 Task::Prepare(effect) => Ok(Performed::later(*effect, at)),
                 _ => {
-                    tokio::time::sleep(Duration::from_millis(STORE_AGAIN_MS)).await;
+                    context.pause_ms(STORE_AGAIN_MS).await;
                     Ok(Performed::default())
                 }
             }

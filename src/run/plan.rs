@@ -81,9 +81,9 @@ pub(super) async fn plan(
         said: Vec::new(),
         reads: 0,
     };
-    match tokio::time::timeout(Duration::from_millis(PLAN_MS), walk.walked()).await {
-        Ok(outlook) => outlook,
-        Err(_) => Err(NotPlanned::TooLong(format!(
+    match context.within_ms(PLAN_MS, walk.walked()).await {
+        Some(outlook) => outlook,
+        None => Err(NotPlanned::TooLong(format!(
             "the vendors did not answer all questions within {PLAN_MS} ms; plan about fewer targets"
         ))),
     }

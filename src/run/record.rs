@@ -4,7 +4,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Duration;
 
 use serde_json::Value;
 
@@ -229,7 +228,7 @@ impl Record {
                 Ok(_) => return Ok(()),
                 Err(error) if error.may_pass() && now < self.claim.until => {
                     tracing::warn!(run.id = %self.claim.run, "an append waits for the store: {error}");
-                    tokio::time::sleep(Duration::from_millis(APPEND_AGAIN_MS)).await;
+                    self.context.pause_ms(APPEND_AGAIN_MS).await;
                 }
                 Err(error) => return Err(error.into()),
             }

@@ -1,8 +1,6 @@
 //! How the rest of the program answers a request for approval: by a principal's name. The vote is kept beside the
 //! journal and its run woken; the run's worker turns it into an event, and only that counts.
 
-use std::time::Duration;
-
 use super::consent;
 use super::handle::Handle;
 use crate::approval::{Refusal, Vote};
@@ -130,7 +128,7 @@ impl Handle {
             if waited_ms >= VOTE_COUNTED_MS {
                 return Ok(Taken::Kept(Box::new(row)));
             }
-            tokio::time::sleep(Duration::from_millis(LOOK_MS)).await;
+            self.context().pause_ms(LOOK_MS).await;
             waited_ms += LOOK_MS;
         }
     }

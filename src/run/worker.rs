@@ -4,7 +4,6 @@
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
@@ -14,7 +13,7 @@ use super::drive::drive;
 use super::handle::Handle;
 use super::record::is_lost_claim;
 use crate::id::{Partition, RunId};
-use crate::limits::{RUNS_AT_ONCE, SCHEDULER_TICK_MS};
+use crate::limits::RUNS_AT_ONCE;
 use crate::store::{Claim, Error};
 
 /// Runs a worker claims from one partition at a time.
@@ -36,12 +35,14 @@ pub async fn work(
         set: JoinSet::new(),
         ours: Arc::default(),
     };
-    let mut tick = tokio::time::interval(Duration::from_millis(SCHEDULER_TICK_MS));
-    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut tick = context.pace.wait_ms(0);
     let mut ticks: u32 = 0;
     while !stop.load(Ordering::Relaxed) {
+        // In this order: a simulation has to come to the same course again, and a look that is due comes first.
         tokio::select! {
-            _ = tick.tick() => {
+            biased;
+            () = &mut tick => {
+                tick = context.pace.wait_ms(context.tick_ms);
                 // Runs of a worker that died are due when its claims end, which no wake-up announces.
                 let everywhere = ticks.is_multiple_of(LOOK_EVERYWHERE_TICKS);
                 ticks = ticks.wrapping_add(1);

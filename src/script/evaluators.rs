@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::channel;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{Builder, JoinHandle};
 
@@ -25,6 +26,8 @@ pub struct Evaluators {
 struct Shared {
     queue: Mutex<Queue>,
     changed: Condvar,
+    /// The caller waits for the reply.
+    in_step: bool,
 }
 
 #[derive(Default)]
@@ -60,8 +63,26 @@ impl Evaluators {
     ///
     /// The system gives no thread, or not its stack (64 MiB, virtual).
     pub fn start(threads: usize) -> io::Result<Evaluators> {
+        Evaluators::over(Shared::default(), threads)
+    }
+
+    /// One thread, and `evaluate` comes back only when `reply` was called: for simulations, in which nothing may
+    /// happen beside anything else.
+    ///
+    /// # Errors
+    ///
+    /// As [`Evaluators::start`].
+    pub fn in_step() -> io::Result<Evaluators> {
+        let shared = Shared {
+            in_step: true,
+            ..Shared::default()
+        };
+        Evaluators::over(shared, 1)
+    }
+
+    fn over(shared: Shared, threads: usize) -> io::Result<Evaluators> {
         let mut evaluators = Evaluators {
-            shared: Arc::default(),
+            shared: Arc::new(shared),
             threads: Vec::new(),
         };
         for n in 0..threads.max(1) {
@@ -74,8 +95,22 @@ impl Evaluators {
 
     /// Evaluates a job on one of the threads and calls `reply` there. Never blocks: where
     /// `SCRIPT_QUEUE_MAX` jobs wait already, or after `stop`, `reply` is called at once, on the caller's
-    /// thread, with `Interrupted`.
+    /// thread, with `Interrupted`. One that is in step blocks until `reply` was called.
     pub fn evaluate(&self, job: Job, reply: Reply) {
+        if !self.shared.in_step {
+            return self.queue(job, reply);
+        }
+        let (done, replied) = channel();
+        let reply: Reply = Box::new(move |advance| {
+            reply(advance);
+            drop(done);
+        });
+        self.queue(job, reply);
+        // Nothing is ever sent: the wait is over when the reply was called and its end of the channel is gone.
+        replied.into_iter().for_each(|()| {});
+    }
+
+    fn queue(&self, job: Job, reply: Reply) {
         let mut queue = self.shared.queue();
         let why = match (queue.closed, queue.jobs.len() >= limits::SCRIPT_QUEUE_MAX) {
             (true, _) => Interrupted::Stopped,

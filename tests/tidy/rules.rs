@@ -124,6 +124,26 @@ pub fn purity(house: &House, file: &File) -> Vec<String> {
         .collect()
 }
 
+/// Waits of the engine that a simulation could not order: all go through `run/pace.rs`.
+pub fn waits(file: &File) -> Vec<String> {
+    if file.room() != Some("run") || file.path == "run/pace.rs" {
+        return Vec::new();
+    }
+    let waits = |found: &&Found<Vec<String>>| {
+        let mut parts = found.what.iter().map(String::as_str);
+        !found.test && parts.next() == Some("tokio") && parts.next() == Some("time")
+    };
+    let found = file.paths.iter().filter(waits);
+    found
+        .map(|found| {
+            format!(
+                "src/{}:{}: the engine waits by `Context::pause_ms` and `within_ms`, so that a simulation can order it",
+                file.path, found.line
+            )
+        })
+        .collect()
+}
+
 /// Exceptions nobody makes use of any more.
 pub fn exceptions_without_use(house: &House, files: &[File]) -> Vec<String> {
     let mut unused = Vec::new();
@@ -359,6 +379,20 @@ mod tests {
         breaks(&purity(&house, &file("run/next.rs", "async fn f() {}")), &[]);
         let text = "use std::net::IpAddr;\n#[cfg(test)]\nmod tests { use std::fs; async fn f() {} }";
         breaks(&purity(&house, &file("journal/event.rs", text)), &[]);
+    }
+
+    #[test]
+    fn the_engine_waits_in_one_place() {
+        let sleeps = "async fn f() { tokio::time::sleep(d).await }";
+        breaks(&waits(&file("run/drive.rs", sleeps)), &["pause_ms"]);
+        breaks(
+            &waits(&file("run/drive.rs", "use tokio::time::timeout;")),
+            &["pause_ms"],
+        );
+        breaks(&waits(&file("run/pace.rs", sleeps)), &[]);
+        breaks(&waits(&file("notify/desk.rs", sleeps)), &[]);
+        let text = format!("use tokio::sync::mpsc;\n#[cfg(test)]\nmod tests {{ {sleeps} }}");
+        breaks(&waits(&file("run/worker.rs", &text)), &[]);
     }
 
     #[test]

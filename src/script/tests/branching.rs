@@ -107,6 +107,20 @@ fn each_over_five_thousand_takes_its_answers_together() {
 }
 
 #[test]
+fn evaluators_in_step_have_answered_when_they_come_back() {
+    let evaluators = Evaluators::in_step().unwrap();
+    for n in 0..20 {
+        let (tell, told) = std::sync::mpsc::channel();
+        let job = job(&format!("let x = 0; for i in 0..1000 {{ x += i; }} {n}"));
+        evaluators.evaluate(job, Box::new(move |advance| tell.send(advance).unwrap()));
+        match told.try_recv() {
+            Ok(Advance::Returned { value, .. }) => assert_eq!(value, json!(n)),
+            other => panic!("not answered yet: {other:?}"),
+        }
+    }
+}
+
+#[test]
 fn a_branch_that_was_begun_stays_begun() {
     // Early branches that come to need more must not push later ones out, whose answers are recorded.
     let start = job("let l = []; for i in 0..70 { l.push(i); } \

@@ -13,6 +13,7 @@ use crate::guardrail::Policy;
 use crate::notify::Rota;
 use crate::playbook::Estate;
 
+mod budget;
 mod identity;
 mod instance;
 mod mask;

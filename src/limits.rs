@@ -190,3 +190,8 @@ pub const VOTES_LOOK_MS: u64 = 500;
 pub const VOTE_COUNTED_MS: u64 = 5_000;
 /// Most members of one group of people who may approve.
 pub const GROUP_MEMBERS_MAX: usize = 200;
+
+/// Most places of one budget. Each is a row while its window lasts.
+pub const BUDGET_PLACES_MAX: u32 = 100_000;
+/// Longest window of a budget, ms: 90 days.
+pub const BUDGET_WINDOW_MS_MAX: u64 = 90 * 86_400_000;

@@ -3,12 +3,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::budget;
 use super::page::{Page, Placed, Table, listed};
 use super::read::entity_type;
 use crate::approval::Terms;
 use crate::clock::duration_text;
 use crate::diagnostic::nearest;
-use crate::guardrail::{ApprovalRule, Approvers, Groups, Mode, Policy, Protected};
+use crate::guardrail::{ApprovalRule, Approvers, Groups, Mode, Policy, Protected, Which};
 use crate::journal::SHIPPED;
 use crate::limits::{APPROVAL_MS, APPROVAL_MS_MAX, APPROVAL_QUORUM_MAX, GROUP_MEMBERS_MAX};
 
@@ -127,6 +128,23 @@ pub(super) fn read(
             actions.extend(named);
         }
     }
+    for entry in table.list(page, "budget") {
+        let Some((budget, named, at)) = budget::read(page, entry, &groups) else {
+            continue;
+        };
+        actions.extend(named);
+        if policy.budgets.iter().any(|one| one.name == budget.name) {
+            let message = format!("there are two budgets `{}`", budget.name);
+            page.mistake(
+                "K070",
+                at,
+                message,
+                "places are counted by name: give each its own",
+            );
+            continue;
+        }
+        policy.budgets.push(budget);
+    }
     table.finish(page);
     (policy, actions)
 }
@@ -139,31 +157,15 @@ fn rule(
     otherwise: Option<&Approvers>,
 ) -> Option<(ApprovalRule, Vec<Placed<String>>)> {
     let before = page.mistakes.len();
-    let actions = table.texts(page, "actions");
-    let types = table.texts(page, "types");
-    let types: Vec<_> = types.iter().filter_map(|word| entity_type(page, word)).collect();
-    let names = table.texts(page, "names");
-    let irreversible = table.flag(page, "irreversible");
+    let (which, actions) = which(page, &mut table);
     let why = table.text(page, "why").map_or(String::new(), |why| why.value);
     let approvers = approvers(page, &mut table, groups, otherwise);
     let span = table.span.clone();
-    if actions.is_empty() && types.is_empty() && names.is_empty() && !irreversible {
+    if which == Which::default() {
         let message = "the rule does not say what has to be approved";
         let help =
             "add `actions`, `types`, `names` or `irreversible = true`; for everything, `mode = \"approve\"`";
         page.mistake("K031", span.clone(), message, help);
-    }
-    for blank in actions
-        .iter()
-        .chain(&names)
-        .filter(|text| text.value.trim().is_empty())
-    {
-        page.mistake(
-            "K031",
-            blank.span.clone(),
-            "a pattern is blank",
-            "write a name; `*` stands for anything",
-        );
     }
     if approvers.is_none() && page.mistakes.len() == before {
         page.mistake(
@@ -177,20 +179,45 @@ fn rule(
     if page.mistakes.len() > before {
         return None;
     }
-    let values = |list: &[Placed<String>]| list.iter().map(|text| text.value.trim().to_owned()).collect();
     let rule = ApprovalRule {
-        actions: values(&actions),
-        types,
-        names: values(&names),
-        irreversible,
+        which,
         approvers: approvers?,
         why,
     };
     Some((rule, actions))
 }
 
+/// `actions`, `types`, `names` and `irreversible` of a rule, and the actions it names with their places.
+pub(super) fn which(page: &mut Page<'_>, table: &mut Table<'_, '_>) -> (Which, Vec<Placed<String>>) {
+    let actions = table.texts(page, "actions");
+    let types = table.texts(page, "types");
+    let types: Vec<_> = types.iter().filter_map(|word| entity_type(page, word)).collect();
+    let names = table.texts(page, "names");
+    let irreversible = table.flag(page, "irreversible");
+    for blank in actions
+        .iter()
+        .chain(&names)
+        .filter(|text| text.value.trim().is_empty())
+    {
+        page.mistake(
+            "K031",
+            blank.span.clone(),
+            "a pattern is blank",
+            "write a name; `*` stands for anything",
+        );
+    }
+    let values = |list: &[Placed<String>]| list.iter().map(|text| text.value.trim().to_owned()).collect();
+    let which = Which {
+        actions: values(&actions),
+        types,
+        names: values(&names),
+        irreversible,
+    };
+    (which, actions)
+}
+
 /// `by`, `quorum` and `within` of a table; what is not said is as in `otherwise`.
-fn approvers(
+pub(super) fn approvers(
     page: &mut Page<'_>,
     table: &mut Table<'_, '_>,
     groups: &Groups,

@@ -211,6 +211,7 @@ impl Story {
                 action: "crowdstrike::lift_containment".parse().unwrap(),
                 args: Default::default(),
             }),
+            budgets: vec![],
         };
         self.at(ms, Event::EffectIntended(Box::new(intent)))
     }
@@ -457,6 +458,7 @@ fn a_release_while_another_run_still_holds_sends_nothing() {
         args: Default::default(),
         prior: None,
         undo: None,
+        budgets: vec![],
     };
     story.at(7, Event::EffectIntended(Box::new(intent)));
     let held = Outcome::Done {

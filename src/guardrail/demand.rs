@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::budget::Spent;
 use super::evaluate::{Weighing, names};
 use super::protected::{Protected, glob};
 use super::verdict::{Decision, Reason};
@@ -37,9 +38,9 @@ pub struct Approvers {
     pub within_ms: u64,
 }
 
-/// A rule by which effects have to be approved. Every part that is given has to fit.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ApprovalRule {
+/// Which effects a rule is about. Every part that is given has to fit.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Which {
     /// One of these actions or capabilities; `*` stands for any run of characters. Any where empty.
     pub actions: Vec<String>,
     /// On one of these types of entities. Any where empty.
@@ -48,6 +49,13 @@ pub struct ApprovalRule {
     pub names: Vec<String>,
     /// Only what cannot be undone.
     pub irreversible: bool,
+}
+
+/// A rule by which effects have to be approved.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ApprovalRule {
+    /// Which effects.
+    pub which: Which,
     /// Who approves it.
     pub approvers: Approvers,
     /// Why, shown to whoever is asked.
@@ -76,9 +84,9 @@ pub enum Consent {
     Refused(String),
 }
 
-impl ApprovalRule {
+impl Which {
     /// True when an effect falls under the rule.
-    fn fits(&self, weighing: &Weighing<'_>) -> bool {
+    pub(super) fn fits(&self, weighing: &Weighing<'_>) -> bool {
         let spec = weighing.action;
         let named = |pattern: &String| {
             let fits = |name: String| glob(pattern.as_bytes(), name.as_bytes());
@@ -132,7 +140,7 @@ pub fn demands(weighing: &Weighing<'_>) -> Vec<Demand> {
         .policy
         .approvals
         .iter()
-        .filter(|rule| rule.fits(weighing))
+        .filter(|rule| rule.which.fits(weighing))
         .map(|rule| Demand {
             rule: if rule.why.is_empty() {
                 format!("a rule wants `{}` to approve it", rule.approvers.by)
@@ -154,6 +162,7 @@ pub fn demands(weighing: &Weighing<'_>) -> Vec<Demand> {
             approvers: weighing.policy.approvers.clone().unwrap_or_else(nobody),
         });
     }
+    demands.extend(weighing.spent.iter().filter_map(Spent::demand));
     demands.extend(weighing.own.clone());
     demands
 }

@@ -55,10 +55,12 @@ fn approvers(by: &str) -> Approvers {
 
 fn rule(actions: &[&str], types: &[EntityType], names: &[&str], irreversible: bool) -> ApprovalRule {
     ApprovalRule {
-        actions: actions.iter().map(|text| (*text).to_owned()).collect(),
-        types: types.to_vec(),
-        names: names.iter().map(|text| (*text).to_owned()).collect(),
-        irreversible,
+        which: Which {
+            actions: actions.iter().map(|text| (*text).to_owned()).collect(),
+            types: types.to_vec(),
+            names: names.iter().map(|text| (*text).to_owned()).collect(),
+            irreversible,
+        },
         approvers: approvers("leads"),
         why: "ours".into(),
     }
@@ -107,6 +109,7 @@ impl Case {
             restores: self.restores,
             already: self.already,
             own: self.own.clone(),
+            spent: &[],
             consent,
         })
     }

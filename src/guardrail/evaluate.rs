@@ -1,6 +1,7 @@
 //! The one place where an effect is weighed. Every effect of every origin comes through here, after its
 //! target is resolved, so that an alias cannot walk past a rule.
 
+use super::budget::Spent;
 use super::demand::{self, Consent, Demand, Mode};
 use super::policy::{Halt, Policy};
 use super::verdict::{Decision, Reason, Verdict};
@@ -25,6 +26,8 @@ pub struct Weighing<'a> {
     pub already: bool,
     /// The approval that its own run demands, because it asked for it.
     pub own: Option<Demand>,
+    /// The budgets that have no place for it; empty while nobody has asked them yet.
+    pub spent: &'a [Spent],
     /// What people said to a demand.
     pub consent: &'a dyn Fn(&Demand) -> Consent,
 }
@@ -38,6 +41,7 @@ pub fn evaluate(weighing: &Weighing<'_>) -> Verdict {
             reasons.extend(protected(weighing));
             reasons.extend(without_target(weighing));
             reasons.extend(observed(weighing));
+            reasons.extend(weighing.spent.iter().filter_map(Spent::refusal));
         }
     }
     let (held, approvals) = demand::reasons(weighing);
@@ -185,6 +189,7 @@ mod tests {
             restores,
             already: false,
             own: None,
+            spent: &[],
             consent: &|_| Consent::Unasked,
         })
     }
@@ -235,6 +240,7 @@ mod tests {
                 restores: false,
                 already: false,
                 own: None,
+                spent: &[],
                 consent: &|_| Consent::Unasked,
             })
             .decision

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use super::budget::Budget;
 use super::demand::{ApprovalRule, Approvers, Mode};
 use super::protected::Protected;
 use crate::clock::Time;
@@ -19,6 +20,9 @@ pub struct Policy {
     /// Which effects have to be approved.
     #[serde(default)]
     pub approvals: Vec<ApprovalRule>,
+    /// How many effects of a kind may happen within a window.
+    #[serde(default)]
+    pub budgets: Vec<Budget>,
     /// Who approves everything else in the mode `approve`; set whenever that is the mode.
     #[serde(default)]
     pub approvers: Option<Approvers>,

@@ -62,6 +62,9 @@ pub struct Intent {
     pub prior: Option<Reading>,
     /// How it is restored; `None` when it was so before, or cannot be undone.
     pub undo: Option<Undo>,
+    /// The budgets it has a place in, given back when it definitely did not happen.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub budgets: Vec<String>,
 }
 
 /// One attempt.

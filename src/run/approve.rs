@@ -220,6 +220,8 @@ fn not_denied(context: &Context, bound: &Bound, target: Option<&Target>) -> Resu
         restores: false,
         already: false,
         own: None,
+        // Places are asked for when it is done, which may be days from now.
+        spent: &[],
         consent: &|_| Consent::Unasked,
     });
     if verdict.decision == Decision::Deny {

@@ -1,7 +1,7 @@
 //! What is owed to targets after an append: locks given back, holds forgotten or noted. Follows from the
 //! journal, so it can be done again after a crash, and is.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::context::Context;
 use crate::action::{Done, Outcome};
@@ -68,6 +68,7 @@ pub async fn after(context: &Context, effect: &EffectState, due: Due) -> Result<
 }
 
 async fn once(context: &Context, effect: &EffectState, due: Due) -> Result<(), Error> {
+    give_back_places(context, effect).await?;
     let Some(target) = &effect.target else {
         return Ok(());
     };
@@ -112,16 +113,31 @@ async fn once(context: &Context, effect: &EffectState, due: Due) -> Result<(), E
     Ok(())
 }
 
+/// What definitely did not happen uses up no budget.
+async fn give_back_places(context: &Context, effect: &EffectState) -> Result<(), Error> {
+    if !matches!(effect.stage(), Stage::NotDone(_)) {
+        return Ok(());
+    }
+    let member = effect.bound.effect.to_string();
+    let scopes: BTreeSet<&String> = effect
+        .attempts
+        .iter()
+        .flat_map(|attempt| &attempt.intent.budgets)
+        .collect();
+    for scope in scopes {
+        let partition = Partition::of_text(scope);
+        context.store.budget_release(partition, scope, &member).await?;
+    }
+    Ok(())
+}
+
 /// Sets the end of an effect's lease, once.
 async fn begin_lease(context: &Context, effect: &EffectState, facet: &str) -> Result<(), Error> {
     let (Some(end), Some(target)) = (effect.lease_end(), &effect.target) else {
         return Ok(());
     };
     let (partition, key, id) = (target.partition(), target.key(), effect.bound.effect);
-    let holds = context.store.holds(partition).await?;
-    let hold = holds
-        .iter()
-        .find(|hold| hold.target.key() == key && hold.facet == *facet);
+    let hold = context.store.hold(partition, &key, facet).await?;
     let open = hold.is_some_and(|hold| {
         hold.holders
             .iter()
@@ -183,23 +199,15 @@ pub async fn sweep(context: &Context, state: &RunState) -> Result<(), Error> {
             .is_some_and(|effect| !effect.attempts.is_empty())
     };
     for partition in Partition::all() {
-        for hold in context.store.holds(partition).await? {
-            let ours = hold
-                .holders
-                .iter()
-                .filter(|holder| holder.run == run && !intended(&holder.effect));
-            for holder in ours {
-                let key = hold.target.key();
-                context
-                    .store
-                    .hold_drop(partition, &key, &hold.facet, holder.effect)
-                    .await?;
-            }
+        let taken = context.store.taken_by(partition, run).await?;
+        for share in taken.shares.iter().filter(|share| !intended(&share.effect)) {
+            context
+                .store
+                .hold_drop(partition, &share.target, &share.facet, share.effect)
+                .await?;
         }
-        for lock in context.store.locks(partition).await? {
-            if lock.run == run && !intended(&lock.effect) {
-                context.store.unlock(partition, &lock.target, lock.effect).await?;
-            }
+        for lock in taken.locks.iter().filter(|lock| !intended(&lock.effect)) {
+            context.store.unlock(partition, &lock.target, lock.effect).await?;
         }
     }
     Ok(())

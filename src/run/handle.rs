@@ -1,7 +1,7 @@
 //! How the rest of the program starts runs: by trigger, by hand, by undo, by the end of a lease. Starting is
 //! idempotent: the id follows from the cause.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use serde_json::{Value, json};
@@ -443,11 +443,14 @@ impl Handle {
 
     /// True while any of these effects holds its target.
     async fn any_held(&self, effects: &[(RunId, EffectId)]) -> Result<bool, Error> {
-        for partition in Partition::all() {
-            let holds = self.context.store.holds(partition).await?;
-            let mut holders = holds.iter().flat_map(|hold| &hold.holders);
-            if holders.any(|holder| effects.iter().any(|(_, effect)| *effect == holder.effect)) {
-                return Ok(true);
+        let runs: BTreeSet<RunId> = effects.iter().map(|(run, _)| *run).collect();
+        for run in runs {
+            for partition in Partition::all() {
+                let taken = self.context.store.taken_by(partition, run).await?;
+                let ours = |effect: EffectId| effects.iter().any(|(_, one)| *one == effect);
+                if taken.shares.iter().any(|share| ours(share.effect)) {
+                    return Ok(true);
+                }
             }
         }
         Ok(false)

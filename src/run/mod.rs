@@ -19,6 +19,7 @@ mod receipt;
 mod record;
 mod vendors;
 mod voting;
+mod weigh;
 mod worker;
 
 #[cfg(test)]

@@ -353,16 +353,14 @@ async fn is_over(context: &Context, effect: &EffectState) -> bool {
     let (Some(target), Some(facet)) = (&effect.target, &effect.bound.spec.facet) else {
         return false;
     };
-    let Ok(holds) = context.store.holds(target.partition()).await else {
+    let (partition, key) = (target.partition(), target.key());
+    let Ok(hold) = context.store.hold(partition, &key, facet).await else {
         return false;
     };
-    let hold = holds
-        .iter()
-        .find(|hold| hold.target.key() == target.key() && hold.facet == *facet);
     if effect.bound.reverts.is_some() || effect.bound.spec.undo.is_none() {
         return hold.is_some();
     }
     let id = effect.bound.effect;
-    hold.and_then(|hold| hold.holders.iter().find(|holder| holder.effect == id))
-        .is_none_or(|mine| mine.ending)
+    let mine = hold.and_then(|hold| hold.holders.into_iter().find(|holder| holder.effect == id));
+    mine.is_none_or(|mine| mine.ending)
 }

@@ -3,15 +3,14 @@
 
 use serde_json::{Map, Value, json};
 
-use super::approve;
-use super::consent::{self, Doing};
 use super::context::Context;
 use super::perform::Performed;
 use super::vendors::Binding;
+use super::weigh::Taking;
 use crate::action::{Done, Fault, Outcome, Reading, Request, Retry, Standing, Target, Undo, Verification};
 use crate::clock::Time;
 use crate::connector::Looked;
-use crate::guardrail::{self, Decision, Weighing};
+use crate::guardrail::Decision;
 use crate::journal::{EffectState, Event, Intent, Reverts, RunState};
 use crate::limits::LOCK_RETRY_MS;
 use crate::playbook::Loaded;
@@ -36,7 +35,7 @@ pub async fn prepare(
         return Ok(attempt.look().await);
     }
     let Some(target) = &effect.target else {
-        return Ok(attempt.without_target().await);
+        return attempt.without_target().await;
     };
     let id = effect.bound.effect;
     let now = context.clock.now();
@@ -77,7 +76,9 @@ pub(super) async fn foresee(
     let target = effect.target.as_ref().filter(|_| effect.bound.reverts.is_none());
     let Some(target) = target else {
         let mut events = Vec::new();
-        attempt.weigh(effect.target.as_ref(), None, &mut events);
+        attempt
+            .weigh(effect.target.as_ref(), None, Taking::Look, &mut events)
+            .await?;
         if !is_denied(&events) {
             let intent = attempt.intent(effect.bound.args.clone());
             events.push(Event::EffectIntended(Box::new(intent)));
@@ -92,7 +93,14 @@ pub(super) async fn foresee(
         Ok(captured) => captured,
         Err(instead) => return Ok(instead.events),
     };
-    attempt.weigh(Some(target), Some((&reading, standing)), &mut events);
+    attempt
+        .weigh(
+            Some(target),
+            Some((&reading, standing)),
+            Taking::Look,
+            &mut events,
+        )
+        .await?;
     if is_denied(&events) {
         return Ok(events);
     }
@@ -115,12 +123,12 @@ fn is_denied(events: &[Event]) -> bool {
     events.iter().any(denied)
 }
 
-struct Preparing<'a> {
-    context: &'a Context,
-    loaded: &'a Loaded,
-    state: &'a RunState,
-    effect: &'a EffectState,
-    epoch: u64,
+pub(super) struct Preparing<'a> {
+    pub(super) context: &'a Context,
+    pub(super) loaded: &'a Loaded,
+    pub(super) state: &'a RunState,
+    pub(super) effect: &'a EffectState,
+    pub(super) epoch: u64,
 }
 
 /// What was captured, and the events so far.
@@ -154,10 +162,17 @@ impl Preparing<'_> {
             args,
             prior: None,
             undo: None,
+            budgets: Vec::new(),
         }
     }
 
-    fn ended(&self, attempt: u32, outcome: Outcome, requests: Vec<Request>, duration_ms: u64) -> Event {
+    pub(super) fn ended(
+        &self,
+        attempt: u32,
+        outcome: Outcome,
+        requests: Vec<Request>,
+        duration_ms: u64,
+    ) -> Event {
         Event::EffectEnded {
             effect: self.effect.bound.effect,
             attempt,
@@ -191,14 +206,14 @@ impl Preparing<'_> {
     }
 
     /// A change that has no target, such as a message: weighed and intended, nothing to capture.
-    async fn without_target(&self) -> Performed {
+    async fn without_target(&self) -> Result<Performed, Error> {
         let mut events = Vec::new();
-        if self.weigh(None, None, &mut events) {
-            events.push(Event::EffectIntended(Box::new(
-                self.intent(self.effect.bound.args.clone()),
-            )));
+        if let Some(budgets) = self.weigh(None, None, Taking::Take, &mut events).await? {
+            let mut intent = self.intent(self.effect.bound.args.clone());
+            intent.budgets = budgets;
+            events.push(Event::EffectIntended(Box::new(intent)));
         }
-        Performed::events(events)
+        Ok(Performed::events(events))
     }
 
     /// Reads the state before. `Err` holds what to record instead.
@@ -248,66 +263,6 @@ impl Preparing<'_> {
         }
     }
 
-    /// Weighs, records the verdict, asks people where that is what it waits for, and says whether to go on.
-    fn weigh(
-        &self,
-        target: Option<&Target>,
-        prior: Option<(&Reading, Standing)>,
-        events: &mut Vec<Event>,
-    ) -> bool {
-        let halt = self.context.halt.borrow().clone();
-        let bound = &self.effect.bound;
-        let policy = &self.context.policy;
-        let doing = Doing {
-            bound,
-            target,
-            prior: prior.map(|(reading, _)| reading),
-            bundle: self.state.header.bundle,
-        };
-        let weighing = Weighing {
-            policy,
-            halt: halt.as_ref().map(Option::as_ref).map_err(String::as_str),
-            action: &bound.spec,
-            target,
-            entity: bound.entity.as_ref(),
-            restores: bound.reverts.is_some(),
-            already: prior.is_some_and(|(_, standing)| standing != Standing::Absent),
-            own: consent::own(self.state, bound, target),
-            consent: &|demand| consent::consent(self.state, &policy.groups, &doing, demand),
-        };
-        let mut verdict = guardrail::evaluate(&weighing);
-        let mut asked = Vec::new();
-        if verdict.waits_for_people()
-            && verdict.approvals.is_empty()
-            && let Some(demand) = consent::unasked(&weighing)
-        {
-            let (approval, request) = approve::about_effect(self.context, self.state, &doing, &demand);
-            verdict.approvals.push(approval);
-            asked = request;
-        }
-        let id = bound.effect;
-        let decision = verdict.decision;
-        let why = verdict.why();
-        events.push(Event::EffectWeighed { effect: id, verdict });
-        events.extend(asked);
-        if decision == Decision::Deny {
-            let fault = Fault::new(
-                "denied",
-                format!("the guardrails refuse {}: {why}", self.effect.bound.spec.name),
-            );
-            events.push(self.ended(
-                0,
-                Outcome::NotDone {
-                    fault,
-                    retry: Retry::Never,
-                },
-                Vec::new(),
-                0,
-            ));
-        }
-        decision == Decision::Allow
-    }
-
     async fn change(&self, target: &Target) -> Result<Performed, Error> {
         let Captured {
             reading,
@@ -317,9 +272,10 @@ impl Preparing<'_> {
             Ok(captured) => captured,
             Err(instead) => return Ok(instead),
         };
-        if !self.weigh(Some(target), Some((&reading, standing)), &mut events) {
+        let prior = Some((&reading, standing));
+        let Some(budgets) = self.weigh(Some(target), prior, Taking::Take, &mut events).await? else {
             return Ok(Performed::events(events));
-        }
+        };
         let now = self.context.clock.now();
         let already = standing != Standing::Absent;
         if already && let Some(at) = self.too_fresh(target, now).await? {
@@ -330,6 +286,7 @@ impl Preparing<'_> {
             return Ok(Performed::events(events));
         }
         let mut intent = self.intent(self.effect.bound.args.clone());
+        intent.budgets = budgets;
         intent.prior = Some(reading.clone());
         intent.undo = if already { None } else { self.undo(&reading) };
         // What restores does not hold: there is nothing to come back to.
@@ -395,10 +352,9 @@ impl Preparing<'_> {
         if !again && !restores {
             return Ok(None);
         }
-        let holds = self.context.store.holds(target.partition()).await?;
-        let hold = holds
-            .iter()
-            .find(|hold| hold.target.key() == target.key() && hold.facet == *facet);
+        let (partition, key) = (target.partition(), target.key());
+        let hold = self.context.store.hold(partition, &key, facet).await?;
+        let hold = hold.as_ref();
         let id = self.effect.bound.effect;
         let mine = hold.and_then(|hold| hold.holders.iter().find(|holder| holder.effect == id));
         let fault = if again && mine.is_none_or(|holder| holder.ending) {
@@ -535,7 +491,9 @@ impl Preparing<'_> {
             events.extend(self.changed_since(target, &reading));
             return Ok(Performed::events(events));
         }
-        if !self.weigh(Some(target), Some((&reading, standing)), &mut events) {
+        let prior = Some((&reading, standing));
+        let may = self.weigh(Some(target), prior, Taking::Take, &mut events).await?;
+        if may.is_none() {
             return Ok(Performed::events(events));
         }
         let mut intent = self.intent(undo.args);

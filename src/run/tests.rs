@@ -11,6 +11,7 @@ use serde_json::{Map, Value, json};
 use tokio::sync::{mpsc, watch};
 
 mod approvals;
+mod budgets;
 
 use super::*;
 use crate::action::{

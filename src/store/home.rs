@@ -46,6 +46,15 @@ pub(super) fn of_target(partition: Partition, target: &str) -> Result<()> {
     )
 }
 
+/// Refuses a budget that lives elsewhere.
+pub(super) fn of_scope(partition: Partition, scope: &str) -> Result<()> {
+    at(
+        partition,
+        format_args!("budget `{scope}`"),
+        Partition::of_text(scope),
+    )
+}
+
 /// Refuses a claim key that lives elsewhere.
 pub(super) fn of_key(partition: Partition, key: &Digest) -> Result<()> {
     at(

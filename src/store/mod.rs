@@ -4,6 +4,7 @@
 
 mod alerts;
 mod approvals;
+mod budgets;
 mod control;
 mod error;
 mod feed;
@@ -18,15 +19,19 @@ mod targets;
 
 pub use alerts::{Accepted, Alert, AlertRow, Alerts, Claimed, Disposition, NewAlert};
 pub use approvals::{ApprovalQuery, ApprovalRow, Approvals, Put};
+pub use budgets::{Budgets, Reserved};
 pub use control::{Control, Principal, Switches};
 pub use error::{Error, Result};
 pub use feed::{Counts, Feed, FeedItem};
 pub use notices::{Notice, NoticeQuery, NoticeState, Notices};
 pub use runs::{Appended, Claim, Created, NewRun, RunQuery, RunRow, RunStatus, RunUpdate, Runs};
 pub use sealed::Sealed;
-pub use targets::{DueHolder, HoldEnd, Lock, Locked, NewHold, Targets, Took};
+pub use targets::{DueHolder, HoldEnd, Lock, Locked, NewHold, Share, Taken, Targets, Took};
 
 /// Everything a store can do.
-pub trait Store: Alerts + Runs + Approvals + Targets + Control + Feed + Notices + Send + Sync {}
+pub trait Store:
+    Alerts + Runs + Approvals + Targets + Budgets + Control + Feed + Notices + Send + Sync
+{
+}
 
-impl<T: Alerts + Runs + Approvals + Targets + Control + Feed + Notices + Send + Sync> Store for T {}
+impl<T: Alerts + Runs + Approvals + Targets + Budgets + Control + Feed + Notices + Send + Sync> Store for T {}

@@ -101,6 +101,26 @@ pub struct DueHolder {
     pub tries: u32,
 }
 
+/// What one run has taken in one partition ([`Targets::taken_by`]).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Taken {
+    /// Its locks, by target.
+    pub locks: Vec<Lock>,
+    /// Its shares of holds, by target, facet, then effect.
+    pub shares: Vec<Share>,
+}
+
+/// One effect's share of a hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Share {
+    /// On what ([`Target::key`]).
+    pub target: String,
+    /// Which facet.
+    pub facet: String,
+    /// By which effect.
+    pub effect: EffectId,
+}
+
 /// Locks and holds. The partition is the target's ([`Target::partition`]).
 #[async_trait]
 pub trait Targets {
@@ -170,6 +190,12 @@ pub trait Targets {
         effect: EffectId,
         seen: Verification,
     ) -> Result<()>;
+
+    /// The hold on one facet of a target, where there is one. Its cost does not grow with what else is held.
+    async fn hold(&self, partition: Partition, target: &str, facet: &str) -> Result<Option<Hold>>;
+
+    /// What a run has taken here. Its cost does not grow with what others have.
+    async fn taken_by(&self, partition: Partition, run: RunId) -> Result<Taken>;
 
     /// Every hold, by target key and facet.
     async fn holds(&self, partition: Partition) -> Result<Vec<Hold>>;

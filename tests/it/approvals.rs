@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cordon::guardrail::{ApprovalRule, Approvers, Groups, Policy};
+use cordon::guardrail::{ApprovalRule, Approvers, Groups, Policy, Which};
 use cordon::range::Status;
 use serde_json::{Value, json};
 
@@ -34,10 +34,10 @@ fn policy(rules: &[&str]) -> Policy {
         approvals: rules
             .iter()
             .map(|action| ApprovalRule {
-                actions: vec![(*action).to_owned()],
-                types: vec![],
-                names: vec![],
-                irreversible: false,
+                which: Which {
+                    actions: vec![(*action).to_owned()],
+                    ..Which::default()
+                },
                 approvers: approvers.clone(),
                 why: "hosts are ours".into(),
             })

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::*;
-use crate::guardrail::{ApprovalRule, Approvers, Groups, Mode};
+use crate::guardrail::{ApprovalRule, Approvers, Groups, Mode, Which};
 use crate::id::ApprovalId;
 use crate::journal::{Answered, ApprovalState, Header};
 use crate::store::ApprovalQuery;
@@ -19,7 +19,7 @@ fn groups(pairs: &[(&str, &[&str])]) -> Groups {
     )
 }
 
-fn approvers(by: &str, quorum: usize) -> Approvers {
+pub(super) fn approvers(by: &str, quorum: usize) -> Approvers {
     Approvers {
         by: by.into(),
         quorum,
@@ -28,7 +28,7 @@ fn approvers(by: &str, quorum: usize) -> Approvers {
 }
 
 /// `leads` are ana (who starts runs by hand), ben, eve and zoe; `alone` is ana.
-fn people() -> Policy {
+pub(super) fn people() -> Policy {
     Policy {
         groups: groups(&[
             ("leads", &["ana", "ben", "eve", "zoe"]),
@@ -42,10 +42,10 @@ fn people() -> Policy {
 /// Containing a host has to be approved by a lead.
 fn held() -> Policy {
     let rule = ApprovalRule {
-        actions: vec!["crowdstrike::contain_host".into()],
-        types: vec![],
-        names: vec![],
-        irreversible: false,
+        which: Which {
+            actions: vec!["crowdstrike::contain_host".into()],
+            ..Which::default()
+        },
         approvers: approvers("leads", 1),
         why: "hosts are ours".into(),
     };
@@ -55,12 +55,12 @@ fn held() -> Policy {
     }
 }
 
-fn bench(policy: Policy) -> Bench {
+pub(super) fn bench(policy: Policy) -> Bench {
     Bench::under(Arc::new(MemoryStore::new()), &[], policy)
 }
 
 impl Bench {
-    async fn run_of(&self, name: &str, script: &str, cause: Cause, author: &str) -> RunId {
+    pub(super) async fn run_of(&self, name: &str, script: &str, cause: Cause, author: &str) -> RunId {
         let connectors = Catalog::embedded().unwrap();
         let program = Program::new("test.rhai", script);
         let parts = Parts {
@@ -91,7 +91,7 @@ impl Bench {
         run
     }
 
-    async fn by_hand(&self, name: &str, script: &str) -> RunId {
+    pub(super) async fn by_hand(&self, name: &str, script: &str) -> RunId {
         let cause = Cause::Person {
             principal: "ana".into(),
             reason: "test".into(),
@@ -100,7 +100,7 @@ impl Bench {
     }
 
     /// The `n`-th request of a run, from 0, once it is there and open.
-    async fn asks(&self, run: RunId, n: usize) -> ApprovalState {
+    pub(super) async fn asks(&self, run: RunId, n: usize) -> ApprovalState {
         let there = |state: &RunState| {
             state
                 .approvals_in_order()
@@ -123,19 +123,19 @@ impl Bench {
         self.handle.vote_counted(approval, &ballot).await
     }
 
-    async fn yes(&self, run: RunId, n: usize, who: &str) -> ApprovalState {
+    pub(super) async fn yes(&self, run: RunId, n: usize, who: &str) -> ApprovalState {
         let asked = self.asks(run, n).await;
         let taken = self.vote(asked.request.approval, who, true).await.unwrap();
         assert!(matches!(taken, Taken::Counted(_)), "{taken:?}");
         asked
     }
 
-    async fn no(&self, run: RunId, n: usize, who: &str) {
+    pub(super) async fn no(&self, run: RunId, n: usize, who: &str) {
         let asked = self.asks(run, n).await;
         self.vote(asked.request.approval, who, false).await.unwrap();
     }
 
-    async fn value(&self, run: RunId) -> Value {
+    pub(super) async fn value(&self, run: RunId) -> Value {
         let (state, _) = self.settled(run).await;
         match state.script {
             Some(crate::journal::ScriptEnd::Returned(value)) => value,

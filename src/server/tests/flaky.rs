@@ -14,10 +14,10 @@ use crate::journal::{ChainId, Entry};
 use crate::secret::Handle;
 use crate::store::memory::MemoryStore;
 use crate::store::{
-    Accepted, Alert, AlertRow, Alerts, Appended, ApprovalQuery, ApprovalRow, Approvals, Claim, Claimed,
-    Control, Counts, Created, Disposition, DueHolder, Error, Feed, FeedItem, HoldEnd, Lock, Locked, NewAlert,
-    NewHold, NewRun, Notice, NoticeQuery, Notices, Principal, Put, Result, RunQuery, RunRow, RunUpdate, Runs,
-    Switches, Targets, Took,
+    Accepted, Alert, AlertRow, Alerts, Appended, ApprovalQuery, ApprovalRow, Approvals, Budgets, Claim,
+    Claimed, Control, Counts, Created, Disposition, DueHolder, Error, Feed, FeedItem, HoldEnd, Lock, Locked,
+    NewAlert, NewHold, NewRun, Notice, NoticeQuery, Notices, Principal, Put, Reserved, Result, RunQuery,
+    RunRow, RunUpdate, Runs, Switches, Taken, Targets, Took,
 };
 
 #[derive(Default)]
@@ -97,9 +97,17 @@ pass_on!(Targets {
     fn hold_drop(partition: Partition, target: &str, facet: &str, effect: EffectId) -> ();
     fn hold_until(partition: Partition, target: &str, facet: &str, effect: EffectId, until: Option<Time>, tries: u32) -> ();
     fn hold_seen(partition: Partition, target: &str, facet: &str, effect: EffectId, seen: Verification) -> ();
+    fn hold(partition: Partition, target: &str, facet: &str) -> Option<Hold>;
+    fn taken_by(partition: Partition, run: RunId) -> Taken;
     fn holds(partition: Partition) -> Vec<Hold>;
     fn due_holders(partition: Partition, now: Time, limit: usize) -> Vec<DueHolder>;
     fn next_lease_end(partition: Partition) -> Option<Time>;
+});
+
+pass_on!(Budgets {
+    fn budget_reserve(partition: Partition, scope: &str, member: &str, now: Time, window_ms: u64, limit: u32) -> Reserved;
+    fn budget_release(partition: Partition, scope: &str, member: &str) -> ();
+    fn budget_used(partition: Partition, scope: &str, now: Time, window_ms: u64) -> u32;
 });
 
 pass_on!(Control {

@@ -36,6 +36,8 @@ pub(super) struct Part {
     pub(super) changes: HashMap<String, Time>,
     /// By target key and facet.
     pub(super) holds: BTreeMap<(String, String), Held>,
+    /// By scope: members and when each took its place.
+    pub(super) budgets: HashMap<String, BTreeMap<String, Time>>,
     /// Used in the control partition only.
     pub(super) control: Instance,
 }

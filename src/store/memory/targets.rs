@@ -9,12 +9,24 @@ use crate::clock::Time;
 use crate::id::{EffectId, Partition, RunId};
 use crate::store::error::{Error, Result};
 use crate::store::home;
-use crate::store::targets::{DueHolder, HoldEnd, Lock, Locked, NewHold, Targets, Took};
+use crate::store::targets::{DueHolder, HoldEnd, Lock, Locked, NewHold, Share, Taken, Targets, Took};
 
 impl Held {
     fn holder_mut(&mut self, effect: EffectId) -> Option<&mut Holder> {
         let mut holders = self.holders.iter_mut().map(|(holder, _)| holder);
         holders.find(|holder| holder.effect == effect)
+    }
+
+    fn hold(&self, facet: &str) -> Hold {
+        let mut holders: Vec<Holder> = self.holders.iter().map(|(holder, _)| holder.clone()).collect();
+        holders.sort_by_key(|holder| holder.since);
+        Hold {
+            target: self.target.clone(),
+            facet: facet.to_owned(),
+            prior: self.prior.clone(),
+            undo: self.undo.clone(),
+            holders,
+        }
     }
 
     fn took(&self, first: bool) -> Took {
@@ -216,19 +228,44 @@ impl Targets for MemoryStore {
         Ok(())
     }
 
+    async fn hold(&self, partition: Partition, target: &str, facet: &str) -> Result<Option<Hold>> {
+        home::of_target(partition, target)?;
+        let mut part = self.part(partition)?;
+        Ok(part.held_mut(target, facet).map(|held| held.hold(facet)))
+    }
+
+    async fn taken_by(&self, partition: Partition, run: RunId) -> Result<Taken> {
+        let part = self.part(partition)?;
+        let mut locks: Vec<Lock> = part
+            .locks
+            .iter()
+            .filter(|(_, (_, of_run))| *of_run == run)
+            .map(|(target, (effect, run))| Lock {
+                target: target.clone(),
+                effect: *effect,
+                run: *run,
+            })
+            .collect();
+        locks.sort_by(|one, other| one.target.cmp(&other.target));
+        let mut shares: Vec<Share> = part
+            .holders()
+            .filter(|(_, _, holder)| holder.run == run)
+            .map(|((target, facet), _, holder)| Share {
+                target: target.clone(),
+                facet: facet.clone(),
+                effect: holder.effect,
+            })
+            .collect();
+        shares.sort_by_cached_key(|share| {
+            let effect = share.effect.to_string();
+            (share.target.clone(), share.facet.clone(), effect)
+        });
+        Ok(Taken { locks, shares })
+    }
+
     async fn holds(&self, partition: Partition) -> Result<Vec<Hold>> {
         let part = self.part(partition)?;
-        let holds = part.holds.iter().map(|((_, facet), held)| {
-            let mut holders: Vec<Holder> = held.holders.iter().map(|(holder, _)| holder.clone()).collect();
-            holders.sort_by_key(|holder| holder.since);
-            Hold {
-                target: held.target.clone(),
-                facet: facet.clone(),
-                prior: held.prior.clone(),
-                undo: held.undo.clone(),
-                holders,
-            }
-        });
+        let holds = part.holds.iter().map(|((_, facet), held)| held.hold(facet));
         Ok(holds.collect())
     }
 

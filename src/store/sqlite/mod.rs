@@ -4,6 +4,7 @@
 
 mod alerts;
 mod approvals;
+mod budgets;
 mod control;
 mod failure;
 mod feed;

@@ -13,7 +13,7 @@ pub(super) const APPLICATION: i64 = 0x434f_5244;
 pub(super) const VERSION: i64 = 1 + STEPS.len() as i64;
 
 /// What each version has more than the one before it, from the second on. Never changed, only added to.
-const STEPS: [&str; 2] = [
+const STEPS: [&str; 3] = [
     "
 CREATE TABLE followers (
     partition INTEGER NOT NULL,
@@ -61,6 +61,18 @@ CREATE TABLE votes (
     PRIMARY KEY (approval, principal, approve)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX votes_by_run ON votes (run);
+",
+    "
+CREATE INDEX locks_by_run ON locks (partition, run);
+CREATE INDEX holders_by_run ON holders (partition, run);
+CREATE TABLE budgets (
+    scope TEXT NOT NULL,
+    member TEXT NOT NULL,
+    partition INTEGER NOT NULL,
+    at INTEGER NOT NULL,
+    PRIMARY KEY (scope, member)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX budgets_by_time ON budgets (scope, at);
 ",
 ];
 

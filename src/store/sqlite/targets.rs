@@ -1,7 +1,7 @@
 //! Locks and holds, as rows.
 
 use async_trait::async_trait;
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, Params, params};
 
 use super::SqliteStore;
 use super::failure::Fallible;
@@ -12,7 +12,9 @@ use crate::clock::Time;
 use crate::id::{EffectId, Partition, RunId};
 use crate::store::error::{Error, Result};
 use crate::store::home;
-use crate::store::targets::{DueHolder, HoldEnd, Lock, Locked, NewHold, Targets, Took};
+use crate::store::targets::{
+    DueHolder, HoldEnd, Lock, Locked, NewHold, Share as Taking, Taken, Targets, Took,
+};
 
 /// One effect's share of a hold, as it is looked up.
 #[derive(Clone)]
@@ -165,13 +167,16 @@ fn forget(connection: &Connection, share: &Share) -> Fallible<()> {
     Ok(())
 }
 
-fn holds(connection: &Connection, partition: Partition) -> Fallible<Vec<Hold>> {
+/// The holds that fit a condition over `holds`, by target key and facet.
+fn holds(connection: &Connection, condition: &str, values: impl Params) -> Fallible<Vec<Hold>> {
     let rows = connection.all(
-        "SELECT holds.key AS key, holds.facet AS facet, target, prior, undo,
-                effect, run, since, until, tries, ending, seen
-         FROM holds JOIN holders USING (key, facet)
-         WHERE holds.partition = ?1 ORDER BY holds.key, holds.facet, since, place",
-        [partition.index()],
+        &format!(
+            "SELECT holds.key AS key, holds.facet AS facet, target, prior, undo,
+                    effect, run, since, until, tries, ending, seen
+             FROM holds JOIN holders USING (key, facet)
+             WHERE {condition} ORDER BY holds.key, holds.facet, since, place"
+        ),
+        values,
         |row| {
             let key: (String, String) = (row.get("key")?, row.get("facet")?);
             let hold = Hold {
@@ -220,6 +225,32 @@ fn due(connection: &Connection, partition: Partition, now: Time, limit: usize) -
             })
         },
     )
+}
+
+fn taken(connection: &Connection, partition: Partition, run: RunId) -> Fallible<Taken> {
+    let locks = connection.all(
+        "SELECT target, effect, run FROM locks WHERE partition = ?1 AND run = ?2 ORDER BY target",
+        params![partition.index(), run.to_string()],
+        |row| {
+            Ok(Lock {
+                target: row.get("target")?,
+                effect: word(row, "effect")?,
+                run: word(row, "run")?,
+            })
+        },
+    )?;
+    let shares = connection.all(
+        "SELECT key, facet, effect FROM holders WHERE partition = ?1 AND run = ?2 ORDER BY key, facet, effect",
+        params![partition.index(), run.to_string()],
+        |row| {
+            Ok(Taking {
+                target: row.get("key")?,
+                facet: row.get("facet")?,
+                effect: word(row, "effect")?,
+            })
+        },
+    )?;
+    Ok(Taken { locks, shares })
 }
 
 #[async_trait]
@@ -374,8 +405,28 @@ impl Targets for SqliteStore {
         .await
     }
 
+    async fn hold(&self, partition: Partition, target: &str, facet: &str) -> Result<Option<Hold>> {
+        home::of_target(partition, target)?;
+        let (target, facet) = (target.to_owned(), facet.to_owned());
+        self.read(move |connection| {
+            let found = holds(
+                connection,
+                "holds.key = ?1 AND holds.facet = ?2",
+                [&target, &facet],
+            )?;
+            Ok(found.into_iter().next())
+        })
+        .await
+    }
+
+    async fn taken_by(&self, partition: Partition, run: RunId) -> Result<Taken> {
+        self.read(move |connection| taken(connection, partition, run))
+            .await
+    }
+
     async fn holds(&self, partition: Partition) -> Result<Vec<Hold>> {
-        self.read(move |connection| holds(connection, partition)).await
+        self.read(move |connection| holds(connection, "holds.partition = ?1", [partition.index()]))
+            .await
     }
 
     async fn due_holders(&self, partition: Partition, now: Time, limit: usize) -> Result<Vec<DueHolder>> {

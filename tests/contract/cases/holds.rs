@@ -3,7 +3,7 @@
 use super::fixture::*;
 use cordon::action::Verification;
 use cordon::clock::Time;
-use cordon::store::{HoldEnd, Took};
+use cordon::store::{HoldEnd, Lock, Share, Taken, Took};
 
 const NETWORK: &str = "network";
 
@@ -226,6 +226,80 @@ pub async fn facets_are_held_apart(store: Any) {
     assert!(held.is_sorted(), "{held:?}");
     held.retain(|(key, _)| *key == one.key());
     assert_eq!(held, [(one.key(), "login".into()), (one.key(), NETWORK.into())]);
+}
+
+pub async fn one_hold_is_found_without_the_others(store: Any) {
+    let (one, two) = (target(0, here()), target(1, here()));
+    for n in [1, 2] {
+        store
+            .hold_take(here(), new_hold(&one, n, n as i64, None))
+            .await
+            .unwrap();
+    }
+    store
+        .hold_take(here(), new_hold(&two, 3, 3, Some(50)))
+        .await
+        .unwrap();
+    let all = store.holds(here()).await.unwrap();
+    assert_eq!(all.len(), 2);
+    for hold in all {
+        let found = store.hold(here(), &hold.target.key(), NETWORK).await.unwrap();
+        assert_eq!(found, Some(hold));
+    }
+    assert_eq!(store.hold(here(), &one.key(), "login").await, Ok(None));
+    assert_eq!(
+        store.hold(here(), &target(2, here()).key(), NETWORK).await,
+        Ok(None)
+    );
+    assert_wrong_partition(store.hold(elsewhere(), &one.key(), NETWORK).await);
+}
+
+pub async fn what_a_run_has_taken_is_listed(store: Any) {
+    let (one, two) = (target(0, here()), target(1, here()));
+    let hold = new_hold(&one, 1, 1, None);
+    let run = hold.run;
+    store.hold_take(here(), hold).await.unwrap();
+    store.hold_take(here(), new_hold(&one, 2, 2, None)).await.unwrap();
+    store
+        .lock(here(), &two.key(), effect(3), run, Time(3))
+        .await
+        .unwrap();
+    store
+        .lock(here(), &one.key(), effect(4), run_id(0, elsewhere()), Time(3))
+        .await
+        .unwrap();
+    let taken = Taken {
+        locks: vec![Lock {
+            target: two.key(),
+            effect: effect(3),
+            run,
+        }],
+        shares: vec![Share {
+            target: one.key(),
+            facet: NETWORK.into(),
+            effect: effect(1),
+        }],
+    };
+    assert_eq!(store.taken_by(here(), run).await, Ok(taken));
+    assert_eq!(store.taken_by(elsewhere(), run).await, Ok(Taken::default()));
+    store.unlock(here(), &two.key(), effect(3)).await.unwrap();
+    // The share of a holder that is ending is still there, one that others outlived is gone.
+    store
+        .hold_end(here(), &one.key(), NETWORK, effect(1))
+        .await
+        .unwrap();
+    assert_eq!(store.taken_by(here(), run).await, Ok(Taken::default()));
+    let other = new_hold(&one, 2, 2, None).run;
+    store
+        .hold_end(here(), &one.key(), NETWORK, effect(2))
+        .await
+        .unwrap();
+    assert_eq!(store.taken_by(here(), other).await.unwrap().shares.len(), 1);
+    store
+        .hold_drop(here(), &one.key(), NETWORK, effect(2))
+        .await
+        .unwrap();
+    assert_eq!(store.taken_by(here(), other).await, Ok(Taken::default()));
 }
 
 pub async fn hold_operations_refuse_another_partition(store: Any) {

@@ -3,6 +3,7 @@
 
 pub mod alerts;
 pub mod approvals;
+pub mod budgets;
 pub mod concurrency;
 pub mod control;
 pub mod feed;
@@ -82,7 +83,18 @@ macro_rules! contract_suite {
                     due_holders_come_longest_over_first_with_their_tries
                     what_was_last_seen_is_kept
                     facets_are_held_apart
+                    one_hold_is_found_without_the_others
+                    what_a_run_has_taken_is_listed
                     hold_operations_refuse_another_partition
+                }
+                budgets {
+                    a_budget_has_so_many_places_in_a_window
+                    a_member_takes_one_place_however_often_it_asks
+                    a_place_given_back_is_free
+                    a_spent_budget_says_when_the_next_place_is_free
+                    budgets_are_counted_apart
+                    budget_operations_refuse_another_partition
+                    many_race_for_the_places_of_a_budget
                 }
                 feed {
                     the_feed_has_every_entry_in_the_order_it_was_appended

@@ -25,6 +25,7 @@ mod resolve;
 mod resolve_instance;
 mod secret_ref;
 mod source;
+mod store;
 mod ways;
 
 #[cfg(test)]
@@ -34,6 +35,7 @@ mod tests;
 
 pub use resolve::Resolved;
 pub use secret_ref::{Machine, SecretRef, Secrets};
+pub use store::{NoStoreSecrets, NotAStore, StoreSecrets, StoreSettings, StoreUrl};
 
 use identity::IdentityDraft;
 use instance::InstanceDraft;
@@ -44,45 +46,6 @@ use source::SourceDraft;
 /// A configuration to start from, with everything explained; what `cordon init` writes.
 pub const TEMPLATE: &str = include_str!("config.default.toml");
 
-/// Where everything durable is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum StoreUrl {
-    /// `sqlite:PATH`: one file, one node.
-    Sqlite(PathBuf),
-    /// `memory:`: gone when the process ends; for tests and the demo.
-    Memory,
-}
-
-impl StoreUrl {
-    /// Reads a store's address; a relative path is relative to `dir`.
-    ///
-    /// # Errors
-    /// What is wrong with it, and what to write.
-    pub fn parse(text: &str, dir: &Path) -> Result<StoreUrl, NotAStore> {
-        if text == "memory:" {
-            return Ok(StoreUrl::Memory);
-        }
-        if text.starts_with("redis:") || text.starts_with("rediss:") {
-            return Err(NotAStore::NotYet);
-        }
-        match text.strip_prefix("sqlite:") {
-            Some(path) if !path.trim().is_empty() => Ok(StoreUrl::Sqlite(dir.join(path))),
-            _ => Err(NotAStore::Unknown(text.to_owned())),
-        }
-    }
-}
-
-/// Not the address of a store this program has.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum NotAStore {
-    /// Redis is designed for and not built.
-    #[error("a store in Redis is not implemented yet: use `sqlite:PATH`")]
-    NotYet,
-    /// Anything else.
-    #[error("`{0}` is not a store: write `sqlite:PATH` or `memory:`")]
-    Unknown(String),
-}
-
 /// A configuration that reads well. Names of connectors and secrets in it are not looked up yet.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -90,6 +53,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Where everything durable is.
     pub store: StoreUrl,
+    /// What a store of many nodes needs beside its address.
+    pub store_settings: StoreSettings,
     /// A folder of playbooks beside those in the binary.
     pub playbooks: Option<PathBuf>,
     /// A folder of connectors that take the place of those in the binary by name.
@@ -119,6 +84,7 @@ impl Config {
         Config {
             listen: SocketAddr::from(([127, 0, 0, 1], 8765)),
             store: StoreUrl::Sqlite(dir.join("./cordon-data/cordon.db")),
+            store_settings: StoreSettings::default(),
             playbooks: None,
             connectors: None,
             policy: Policy::default(),

@@ -195,3 +195,34 @@ pub const GROUP_MEMBERS_MAX: usize = 200;
 pub const BUDGET_PLACES_MAX: u32 = 100_000;
 /// Longest window of a budget, ms: 90 days.
 pub const BUDGET_WINDOW_MS_MAX: u64 = 90 * 86_400_000;
+/// Longest text read from Redis, bytes: an alert's body and a journal entry have 1 MiB at most.
+pub const REDIS_BULK_BYTES_MAX: usize = 64 << 20;
+/// Most parts of one answer of Redis: the longest journal has some 100,000 entries.
+pub const REDIS_REPLY_ITEMS_MAX: usize = 4 << 20;
+/// Deepest answer of Redis. Ours have three levels.
+pub const REDIS_REPLY_DEPTH_MAX: usize = 16;
+/// Time to connect to a Redis server, its TLS and its AUTH included, ms.
+pub const REDIS_CONNECT_MS: u64 = 2_000;
+/// How long Redis may take to answer a batch, ms. A disk that syncs slowly takes a second.
+pub const REDIS_REPLY_MS: u64 = 4_000;
+/// How long `WAIT` waits for replicas, ms; an answer that is short is waited for again.
+pub const REDIS_WAIT_MS: u64 = 1_500;
+/// How long an operation is tried again over lost connections and failovers before it is `Unavailable`, ms. Less than
+/// a claim, so that whoever waits still owns its run; more than a failover with the usual settings of a test.
+pub const REDIS_OPERATION_MS: u64 = 10_000;
+/// First pause before an operation is tried again, ms; doubled each time.
+pub const REDIS_PAUSE_MS: u64 = 20;
+/// Longest such pause, ms.
+pub const REDIS_PAUSE_MS_MAX: u64 = 400;
+/// Operations that may wait for one connection before the store answers `busy`.
+pub const REDIS_QUEUE_MAX: usize = 1_024;
+/// Most operations sent together, and shared by one `WAIT`.
+pub const REDIS_BATCH_MAX: usize = 256;
+/// Most bytes sent together; one operation may have more.
+pub const REDIS_BATCH_BYTES_MAX: usize = 4 << 20;
+/// Writing connections to one server: partitions are shared out among them.
+pub const REDIS_WRITERS: u8 = 4;
+/// Reading connections to one server.
+pub const REDIS_READERS: u8 = 2;
+/// How often a node asks the servers for the time and looks whether a partition is parked, ms.
+pub const REDIS_BEAT_MS: u64 = 1_000;

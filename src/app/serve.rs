@@ -179,6 +179,7 @@ fn open(url: &StoreUrl) -> anyhow::Result<Opened> {
                 fatal,
             })
         }
+        StoreUrl::Redis(_) => bail!("a store in Redis is not complete yet: use `sqlite:PATH`"),
         StoreUrl::Sqlite(path) => {
             let folder = path
                 .parent()

@@ -65,6 +65,11 @@ impl<'t, 'i> Table<'t, 'i> {
             .map(|(name, value)| (name.span(), value.get_ref(), value.span()))
     }
 
+    /// Whether a key stands here, whatever its value.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.table.iter().any(|(name, _)| name.get_ref() == key)
+    }
+
     pub(super) fn text(&mut self, page: &mut Page<'_>, key: &'static str) -> Option<Placed<String>> {
         let (_, value, span) = self.take(key)?;
         as_text(page, key, value, span)
@@ -72,7 +77,7 @@ impl<'t, 'i> Table<'t, 'i> {
 
     /// A text that has to be there and not be blank.
     pub(super) fn needed_text(&mut self, page: &mut Page<'_>, key: &'static str) -> Option<Placed<String>> {
-        if !self.table.iter().any(|(name, _)| name.get_ref() == key) {
+        if !self.has(key) {
             self.asked.push(key);
             self.missing(page, key);
             return None;

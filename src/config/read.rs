@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use super::page::{Page, Placed, Table};
-use super::{Config, NotAStore, StoreUrl, identity, instance, policy, source};
+use super::{Config, identity, instance, policy, source, store};
 use crate::diagnostic::nearest;
 use crate::finding::EntityType;
 
@@ -31,25 +31,10 @@ pub(super) fn config(page: &mut Page<'_>, mut root: Table<'_, '_>, dir: &Path) -
         }
         server.finish(page);
     }
-    if let Some(mut store) = root.table(page, "store") {
-        if let Some(url) = store.text(page, "url") {
-            match StoreUrl::parse(&url.value, dir) {
-                Ok(url) => config.store = url,
-                Err(NotAStore::NotYet) => page.mistake(
-                    "K012",
-                    url.span,
-                    "a store in Redis is not implemented yet",
-                    "use `sqlite:PATH`, which one node needs",
-                ),
-                Err(NotAStore::Unknown(_)) => page.mistake(
-                    "K004",
-                    url.span,
-                    format!("`{}` is not a store", url.value),
-                    "write `sqlite:PATH`, or `memory:` for a store that is gone when the process ends",
-                ),
-            }
-        }
-        store.finish(page);
+    if let Some(table) = root.table(page, "store") {
+        let (url, settings) = store::read(page, table, dir);
+        config.store = url.unwrap_or(config.store);
+        config.store_settings = settings;
     }
     if let Some(mut content) = root.table(page, "content") {
         config.playbooks = content

@@ -12,6 +12,7 @@ mod home;
 pub mod memory;
 mod notices;
 mod place;
+pub mod redis;
 mod runs;
 mod sealed;
 pub mod sqlite;

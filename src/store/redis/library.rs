@@ -1,0 +1,91 @@
+//! Our functions, as one library of Redis Functions and as one script for servers without them. The name carries the
+//! digest of the text, so that nodes of two versions each call their own.
+
+use crate::digest::Digest;
+
+/// The parts, in order.
+const PARTS: &[&str] = &[include_str!("lua/prelude.lua"), include_str!("lua/guard.lua")];
+
+/// Makes functions of the parts.
+const AS_FUNCTIONS: &str = r"
+for name, f in pairs(writes) do
+  redis.register_function('LIBRARY_' .. name, function(keys, args) return call_write(f, keys, args) end)
+end
+for name, f in pairs(reads) do
+  redis.register_function{
+    function_name = 'LIBRARY_' .. name,
+    callback = function(keys, args) return call_read(f, keys, args) end,
+    flags = { 'no-writes' },
+  }
+end
+";
+
+/// Makes a script of the parts: the first argument is the function's name.
+const AS_SCRIPT: &str = r"
+local name = table.remove(ARGV, 1)
+if reads[name] then
+  return call_read(reads[name], KEYS, ARGV)
+end
+return call_write(writes[name], KEYS, ARGV)
+";
+
+/// Our functions.
+pub(super) struct Library {
+    name: String,
+    functions: String,
+    script: String,
+    sha: String,
+}
+
+impl Library {
+    pub(super) fn new() -> Library {
+        let parts = PARTS.concat();
+        let digest = Digest::of(parts.as_bytes()).to_string();
+        let short: String = digest
+            .chars()
+            .filter(char::is_ascii_alphanumeric)
+            .take(10)
+            .collect();
+        let name = format!("cordon_v1_{short}");
+        let functions = format!(
+            "#!lua name={name}\n{parts}{}",
+            AS_FUNCTIONS.replace("LIBRARY", &name)
+        );
+        let script = format!("{parts}{AS_SCRIPT}");
+        let sha = sha1(script.as_bytes());
+        Library {
+            name,
+            functions,
+            script,
+            sha,
+        }
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What a server calls one of our functions.
+    pub(super) fn name_of(&self, function: &str) -> String {
+        format!("{}_{function}", self.name)
+    }
+
+    pub(super) fn functions(&self) -> &str {
+        &self.functions
+    }
+
+    pub(super) fn script(&self) -> &str {
+        &self.script
+    }
+
+    /// What a server knows the script by.
+    pub(super) fn sha(&self) -> &str {
+        &self.sha
+    }
+}
+
+/// SHA-1, by which servers know scripts.
+fn sha1(bytes: &[u8]) -> String {
+    let digest = ring::digest::digest(&ring::digest::SHA1_FOR_LEGACY_USE_ONLY, bytes);
+    data_encoding::HEXLOWER.encode(digest.as_ref())
+}

@@ -10,6 +10,8 @@
 )]
 
 mod alertmanager;
+#[path = "../contract/cases/mod.rs"]
+mod cases;
 #[path = "../battery/engine.rs"]
 mod engine;
 mod mail;

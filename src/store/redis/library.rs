@@ -4,21 +4,47 @@
 use crate::digest::Digest;
 
 /// The parts, in order.
-const PARTS: &[&str] = &[include_str!("lua/prelude.lua"), include_str!("lua/guard.lua")];
+const PARTS: &[&str] = &[
+    include_str!("lua/prelude.lua"),
+    include_str!("lua/guard.lua"),
+    include_str!("lua/lib.lua"),
+    include_str!("lua/journal.lua"),
+    include_str!("lua/alerts.lua"),
+    include_str!("lua/approvals.lua"),
+    include_str!("lua/runs.lua"),
+    include_str!("lua/targets.lua"),
+    include_str!("lua/budgets.lua"),
+    include_str!("lua/control.lua"),
+    include_str!("lua/feed.lua"),
+    include_str!("lua/notices.lua"),
+];
 
-/// Makes functions of the parts.
-const AS_FUNCTIONS: &str = r"
-for name, f in pairs(writes) do
-  redis.register_function('LIBRARY_' .. name, function(keys, args) return call_write(f, keys, args) end)
-end
-for name, f in pairs(reads) do
-  redis.register_function{
-    function_name = 'LIBRARY_' .. name,
-    callback = function(keys, args) return call_read(f, keys, args) end,
-    flags = { 'no-writes' },
-  }
-end
-";
+/// Functions that may run when there is no room left, because they make room.
+const FREES: &[&str] = &["forget_notices"];
+
+/// Registers each function of the parts by its name: while a library is loaded a server has nothing of Lua but what this
+/// uses, so that it cannot walk through tables there.
+fn registered(parts: &str, library: &str) -> String {
+    let mut all = String::new();
+    for line in parts.lines() {
+        for (table, call) in [("writes", "call_write"), ("reads", "call_read")] {
+            let rest = line.strip_prefix(table).and_then(|rest| rest.strip_prefix('.'));
+            let Some((name, _)) = rest.and_then(|rest| rest.split_once(" =")) else {
+                continue;
+            };
+            let flags = match table {
+                "reads" => "'no-writes'",
+                _ if FREES.contains(&name) => "'allow-oom'",
+                _ => "",
+            };
+            all.push_str(&format!(
+                "redis.register_function{{ function_name = '{library}_{name}', flags = {{ {flags} }}, \
+                 callback = function(keys, args) return {call}({table}.{name}, keys, args) end }}\n"
+            ));
+        }
+    }
+    all
+}
 
 /// Makes a script of the parts: the first argument is the function's name.
 const AS_SCRIPT: &str = r"
@@ -47,10 +73,7 @@ impl Library {
             .take(10)
             .collect();
         let name = format!("cordon_v1_{short}");
-        let functions = format!(
-            "#!lua name={name}\n{parts}{}",
-            AS_FUNCTIONS.replace("LIBRARY", &name)
-        );
+        let functions = format!("#!lua name={name}\n{parts}{}", registered(&parts, &name));
         let script = format!("{parts}{AS_SCRIPT}");
         let sha = sha1(script.as_bytes());
         Library {

@@ -4,14 +4,26 @@
 //! not assumed.
 
 mod address;
+mod alerts;
+mod answer;
+mod approvals;
+mod args;
+mod budgets;
+mod call;
 mod clock;
+mod control;
 mod durability;
+mod entry;
+mod feed;
 mod lane;
 mod library;
 mod link;
+mod notices;
 mod reply;
+mod runs;
 mod shared;
 mod store;
+mod targets;
 mod topology;
 mod trouble;
 mod wire;

@@ -1,7 +1,18 @@
 //! Redis and Valkey, alone and durable, as `scripts/counterparties/redis` starts them. Each test takes a prefix of its
 //! own, so that all of them can use the same server.
 
+mod stores;
+
 use crate::told;
+
+crate::cases::contract_suite!(
+    contract_on_redis,
+    crate::redis::stores::empty(&crate::told("CORDON_REDIS_URL"))
+);
+crate::cases::contract_suite!(
+    contract_on_valkey,
+    crate::redis::stores::empty(&crate::told("CORDON_VALKEY_URL"))
+);
 
 /// Where each server is.
 fn servers() -> [(&'static str, String); 2] {

@@ -1,0 +1,246 @@
+-- Locks, changes and holds of targets. `locks` and `changes` are hashes by target. A held facet is `TARGET\0FACET`: its hash
+-- `hold:...` has the state before and how it comes back, and a field for each effect that holds it; `holds` lists them in
+-- order, `leases` has `TARGET\0FACET\0EFFECT` by the end of its lease. `taken:RUN` has what a run has taken: `lock\0TARGET\0EFFECT` and
+-- `hold\0TARGET\0FACET\0EFFECT`.
+
+local HOLDER = '^(%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+)$'
+
+local function unpack_holder(text)
+  local holder = {}
+  holder.place, holder.first, holder.run, holder.since, holder.till, holder.tries, holder.ending, holder.seen =
+    string.match(text, HOLDER)
+  if not holder.place then error('a holder cannot be read') end
+  return holder
+end
+
+local function pack_holder(holder)
+  return table.concat({
+    holder.place, holder.first, holder.run, holder.since, holder.till, holder.tries, holder.ending, holder.seen,
+  }, ' ')
+end
+
+local function holder_of(root, name, effect)
+  local text = call('HGET', root .. ':hold:' .. name, 'by ' .. effect)
+  return text and unpack_holder(text)
+end
+
+local function save_holder(root, name, effect, holder)
+  call('HSET', root .. ':hold:' .. name, 'by ' .. effect, pack_holder(holder))
+  local lease = name .. '\0' .. effect
+  if holder.till == '-' then
+    call('ZREM', root .. ':leases', lease)
+  else
+    call('ZADD', root .. ':leases', holder.till, lease)
+  end
+end
+
+local function remove_holder(root, name, effect)
+  local holder = holder_of(root, name, effect)
+  if not holder then return false end
+  call('ZREM', root .. ':leases', name .. '\0' .. effect)
+  call('ZREM', root .. ':taken:' .. holder.run, 'hold\0' .. name .. '\0' .. effect)
+  call('HDEL', root .. ':hold:' .. name, 'by ' .. effect)
+  return true
+end
+
+-- Effects and holders of a facet, in no order.
+local function holders(root, name)
+  local all, found = call('HGETALL', root .. ':hold:' .. name), {}
+  for at = 1, #all, 2 do
+    local effect = string.match(all[at], '^by (.*)$')
+    if effect then found[#found + 1] = { effect = effect, holder = unpack_holder(all[at + 1]) } end
+  end
+  return found
+end
+
+local function restores(root, name)
+  local hold = lib.fields(root .. ':hold:' .. name, { 'prior', 'undo' })
+  return hold.prior, hold.undo
+end
+
+local function none(text)
+  if text == '' then return '-' end
+  lib.number(text)
+  return text
+end
+
+-- target, effect, run, now.
+writes.lock = lib.writing(function(root, take)
+  local target, effect, run, now = take(), take(), take(), take()
+  local known = call('HGET', root .. ':locks', target)
+  if known then
+    local owner, of_run = string.match(known, '^(%S+) (%S+)')
+    if owner == effect then return { 'GRANTED' } end
+    return { 'BUSY', owner, of_run }
+  end
+  call('HSET', root .. ':locks', target, effect .. ' ' .. run .. ' ' .. now)
+  call('ZADD', root .. ':taken:' .. run, 0, 'lock\0' .. target .. '\0' .. effect)
+  return { 'GRANTED' }, true
+end)
+
+-- target, effect.
+writes.unlock = lib.writing(function(root, take)
+  local target, effect = take(), take()
+  local known = call('HGET', root .. ':locks', target)
+  local owner, run = string.match(known or '', '^(%S+) (%S+)')
+  if owner ~= effect then return {} end
+  call('HDEL', root .. ':locks', target)
+  call('ZREM', root .. ':taken:' .. run, 'lock\0' .. target .. '\0' .. effect)
+  return {}, true
+end)
+
+-- Target and words of each lock, in no order.
+reads.locks = lib.reading(function(root)
+  return call('HGETALL', root .. ':locks')
+end)
+
+-- target, at.
+writes.note_change = lib.writing(function(root, take)
+  local target, at = take(), take()
+  local known = call('HGET', root .. ':changes', target)
+  if known and lib.number(at) <= tonumber(known) then return {} end
+  call('HSET', root .. ':changes', target, at)
+  return {}, true
+end)
+
+-- target.
+reads.changed_at = lib.reading(function(root, take)
+  return { call('HGET', root .. ':changes', take()) }
+end)
+
+-- name, effect, run, at, until, target, prior, undo.
+writes.hold_take = lib.writing(function(root, take)
+  local name, effect, run, at, till = take(), take(), take(), take(), none(take())
+  local target, prior, undo = take(), take(), take()
+  lib.number(at)
+  local key = root .. ':hold:' .. name
+  local holder = holder_of(root, name, effect)
+  if holder then
+    local other = holder.till ~= till
+    if other then
+      holder.till = till
+      save_holder(root, name, effect, holder)
+    end
+    return { holder.first, restores(root, name) }, other
+  end
+  local first = '0'
+  if call('EXISTS', key) == 0 then
+    first = '1'
+    call('HSET', key, 'target', target, 'prior', prior, 'undo', undo)
+    call('ZADD', root .. ':holds', 0, name)
+  end
+  local place = call('HINCRBY', key, 'places', 1)
+  call('ZADD', root .. ':taken:' .. run, 0, 'hold\0' .. name .. '\0' .. effect)
+  save_holder(root, name, effect, {
+    place = place, first = first, run = run, since = at, till = till, tries = '0', ending = '0', seen = '-',
+  })
+  return { first, restores(root, name) }, true
+end)
+
+-- name, effect.
+writes.hold_end = lib.writing(function(root, take)
+  local name, effect = take(), take()
+  local ours, others = false, 0
+  for _, one in ipairs(holders(root, name)) do
+    if one.effect == effect then
+      ours = one.holder
+    elseif one.holder.ending == '0' then
+      others = others + 1
+    end
+  end
+  if not ours then return { 'NOT' } end
+  if others > 0 then
+    remove_holder(root, name, effect)
+    return { 'OTHERS', others }, true
+  end
+  local wrote = ours.ending == '0'
+  if wrote then
+    ours.ending = '1'
+    save_holder(root, name, effect, ours)
+  end
+  return { 'LAST', restores(root, name) }, wrote
+end)
+
+-- name, effect.
+writes.hold_drop = lib.writing(function(root, take)
+  local name, effect = take(), take()
+  if not remove_holder(root, name, effect) then return {} end
+  if #holders(root, name) == 0 then
+    call('DEL', root .. ':hold:' .. name)
+    call('ZREM', root .. ':holds', name)
+  end
+  return {}, true
+end)
+
+-- name, effect, until, tries.
+writes.hold_until = lib.writing(function(root, take)
+  local name, effect, till, tries = take(), take(), none(take()), take()
+  lib.number(tries)
+  local holder = holder_of(root, name, effect)
+  if not holder then return { 'MISSING' } end
+  if holder.till == till and holder.tries == tries then return {} end
+  holder.till, holder.tries = till, tries
+  save_holder(root, name, effect, holder)
+  return {}, true
+end)
+
+-- name, effect, seen.
+writes.hold_seen = lib.writing(function(root, take)
+  local name, effect, seen = take(), take(), take()
+  local holder = holder_of(root, name, effect)
+  if not holder or holder.seen == seen then return {} end
+  holder.seen = seen
+  save_holder(root, name, effect, holder)
+  return {}, true
+end)
+
+local function hold_row(root, name)
+  local hold = lib.fields(root .. ':hold:' .. name, { 'target', 'prior', 'undo' })
+  if not hold.target then return false end
+  local by = {}
+  for _, one in ipairs(holders(root, name)) do
+    by[#by + 1] = one.effect
+    by[#by + 1] = pack_holder(one.holder)
+  end
+  return { name, hold.target, hold.prior, hold.undo, by }
+end
+
+-- name: name, target, prior, undo and holders of one facet, or nothing.
+reads.hold = lib.reading(function(root, take)
+  return { hold_row(root, take()) }
+end)
+
+-- after, limit: the same of each facet after a name, in order.
+reads.holds = lib.reading(function(root, take)
+  local after, limit = lib.maybe(take()), lib.number(take())
+  local low = '-'
+  if after then low = '(' .. after end
+  local found = {}
+  for _, name in ipairs(call('ZRANGEBYLEX', root .. ':holds', low, '+', 'LIMIT', 0, limit)) do
+    found[#found + 1] = hold_row(root, name)
+  end
+  return found
+end)
+
+-- run: what it has taken here, in order.
+reads.taken_by = lib.reading(function(root, take)
+  return call('ZRANGE', root .. ':taken:' .. take(), 0, -1)
+end)
+
+-- now, limit: name, target, effect and holder of each whose lease is over, the longest over first.
+reads.due_holders = lib.reading(function(root, take)
+  local now, limit = take(), lib.number(take())
+  local found = {}
+  for _, lease in ipairs(call('ZRANGEBYSCORE', root .. ':leases', '-inf', now, 'LIMIT', 0, limit)) do
+    local name, effect = string.match(lease, '^(.*)%z(.-)$')
+    local target = call('HGET', root .. ':hold:' .. name, 'target')
+    found[#found + 1] = { name, target, effect, call('HGET', root .. ':hold:' .. name, 'by ' .. effect) }
+  end
+  return found
+end)
+
+-- The earliest end of a lease, or nothing.
+reads.next_lease_end = lib.reading(function(root)
+  local found = call('ZRANGE', root .. ':leases', 0, 0, 'WITHSCORES')
+  return { found[2] or false }
+end)

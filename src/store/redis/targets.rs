@@ -1,0 +1,287 @@
+//! Locks and holds. A held facet is named by target and facet with a NUL between them, which neither contains.
+
+use async_trait::async_trait;
+
+use super::RedisStore;
+use super::answer::{Answer, read_word, time, unreadable};
+use super::args::Args;
+use super::call::{PAGE, rows};
+use crate::action::{Hold, Holder, Verification};
+use crate::clock::Time;
+use crate::id::{EffectId, Partition, RunId};
+use crate::store::error::{Error, Result};
+use crate::store::home;
+use crate::store::targets::{DueHolder, HoldEnd, Lock, Locked, NewHold, Share, Taken, Targets, Took};
+
+/// The name of a held facet.
+fn name(target: &str, facet: &str) -> String {
+    format!("{target}\0{facet}")
+}
+
+/// The facet of a name.
+fn facet(name: &str) -> String {
+    name.rsplit('\0').next().unwrap_or_default().to_owned()
+}
+
+fn maybe_time(text: &str) -> Result<Option<Time>> {
+    (text != "-").then(|| time(text)).transpose()
+}
+
+/// A holder as it is kept, with its place among the others.
+fn holder(effect: EffectId, text: &str) -> Result<(u64, Holder)> {
+    let parts: Vec<&str> = text.split(' ').collect();
+    let [place, _first, run, since, until, tries, ending, seen] = parts.as_slice() else {
+        return Err(unreadable(format_args!("`{text}` is no holder")));
+    };
+    let holder = Holder {
+        effect,
+        run: run.parse().map_err(unreadable)?,
+        since: time(since)?,
+        until: maybe_time(until)?,
+        tries: tries.parse().map_err(unreadable)?,
+        ending: *ending == "1",
+        seen: (*seen != "-").then(|| read_word(seen)).transpose()?,
+    };
+    Ok((place.parse().map_err(unreadable)?, holder))
+}
+
+fn hold(answer: &mut Answer) -> Result<(String, Hold)> {
+    let name = answer.text()?;
+    let (target, prior, undo) = (answer.json()?, answer.json()?, answer.json()?);
+    let by = answer.list()?;
+    let mut holders = by.each(|answer| {
+        let effect = answer.parse()?;
+        holder(effect, &answer.text()?)
+    })?;
+    holders.sort_by_key(|(place, holder)| (holder.since, *place));
+    let hold = Hold {
+        target,
+        facet: facet(&name),
+        prior,
+        undo,
+        holders: holders.into_iter().map(|(_, holder)| holder).collect(),
+    };
+    Ok((name, hold))
+}
+
+fn due(answer: &mut Answer) -> Result<DueHolder> {
+    let name = answer.text()?;
+    let target = answer.json()?;
+    let (_, holder) = holder(answer.parse()?, &answer.text()?)?;
+    Ok(DueHolder {
+        target,
+        facet: facet(&name),
+        effect: holder.effect,
+        run: holder.run,
+        until: holder.until.ok_or_else(|| unreadable("a lease without an end"))?,
+        tries: holder.tries,
+    })
+}
+
+#[async_trait]
+impl Targets for RedisStore {
+    async fn lock(
+        &self,
+        partition: Partition,
+        target: &str,
+        effect: EffectId,
+        run: RunId,
+        now: Time,
+    ) -> Result<Locked> {
+        home::of_target(partition, target)?;
+        let args = Args::new().put(target).put(effect).put(run).time(now);
+        let mut answer = self.write(partition, "lock", args).await?;
+        match answer.text()?.as_str() {
+            "GRANTED" => Ok(Locked::Granted),
+            "BUSY" => Ok(Locked::Busy {
+                effect: answer.parse()?,
+                run: answer.parse()?,
+            }),
+            other => Err(unreadable(other)),
+        }
+    }
+
+    async fn unlock(&self, partition: Partition, target: &str, effect: EffectId) -> Result<()> {
+        home::of_target(partition, target)?;
+        let args = Args::new().put(target).put(effect);
+        self.write(partition, "unlock", args).await.map(drop)
+    }
+
+    async fn note_change(&self, partition: Partition, target: &str, at: Time) -> Result<()> {
+        home::of_target(partition, target)?;
+        let args = Args::new().put(target).time(at);
+        self.write(partition, "note_change", args).await.map(drop)
+    }
+
+    async fn changed_at(&self, partition: Partition, target: &str) -> Result<Option<Time>> {
+        home::of_target(partition, target)?;
+        let args = Args::new().put(target);
+        self.read(partition, "changed_at", args).await?.maybe_time()
+    }
+
+    async fn locks(&self, partition: Partition) -> Result<Vec<Lock>> {
+        let answer = self.read(partition, "locks", Args::new()).await?;
+        let mut locks = answer.each(|answer| {
+            let target = answer.text()?;
+            let owner = answer.text()?;
+            let mut words = owner.split(' ');
+            let mut next = || words.next().ok_or_else(|| unreadable("a lock without an owner"));
+            Ok(Lock {
+                target,
+                effect: next()?.parse().map_err(unreadable)?,
+                run: next()?.parse().map_err(unreadable)?,
+            })
+        })?;
+        locks.sort_by(|one, other| one.target.cmp(&other.target));
+        Ok(locks)
+    }
+
+    async fn hold_take(&self, partition: Partition, hold: NewHold) -> Result<Took> {
+        let target = hold.target.key();
+        home::of_target(partition, &target)?;
+        let args = Args::new()
+            .put(name(&target, &hold.facet))
+            .put(hold.effect)
+            .put(hold.run)
+            .time(hold.at)
+            .maybe_time(hold.until)
+            .json(&hold.target)?
+            .json(&hold.prior)?
+            .json(&hold.undo)?;
+        let mut answer = self.write(partition, "hold_take", args).await?;
+        Ok(Took {
+            first: answer.flag()?,
+            prior: answer.json()?,
+            undo: answer.json()?,
+        })
+    }
+
+    async fn hold_end(
+        &self,
+        partition: Partition,
+        target: &str,
+        facet: &str,
+        effect: EffectId,
+    ) -> Result<HoldEnd> {
+        home::of_target(partition, target)?;
+        let args = Args::new().put(name(target, facet)).put(effect);
+        let mut answer = self.write(partition, "hold_end", args).await?;
+        match answer.text()?.as_str() {
+            "NOT" => Ok(HoldEnd::NotHeld),
+            "OTHERS" => Ok(HoldEnd::Others {
+                remaining: answer.parse()?,
+            }),
+            "LAST" => Ok(HoldEnd::Last {
+                prior: answer.json()?,
+                undo: answer.json()?,
+            }),
+            other => Err(unreadable(other)),
+        }
+    }
+
+    async fn hold_drop(
+        &self,
+        partition: Partition,
+        target: &str,
+        facet: &str,
+        effect: EffectId,
+    ) -> Result<()> {
+        home::of_target(partition, target)?;
+        let args = Args::new().put(name(target, facet)).put(effect);
+        self.write(partition, "hold_drop", args).await.map(drop)
+    }
+
+    async fn hold_until(
+        &self,
+        partition: Partition,
+        target: &str,
+        facet: &str,
+        effect: EffectId,
+        until: Option<Time>,
+        tries: u32,
+    ) -> Result<()> {
+        home::of_target(partition, target)?;
+        let args = Args::new()
+            .put(name(target, facet))
+            .put(effect)
+            .maybe_time(until)
+            .put(tries);
+        let mut answer = self.write(partition, "hold_until", args).await?;
+        match answer.maybe_text()?.as_deref() {
+            None => Ok(()),
+            Some("MISSING") => Err(Error::Missing {
+                what: format!("hold of `{effect}` on `{target}`"),
+            }),
+            Some(other) => Err(unreadable(other)),
+        }
+    }
+
+    async fn hold_seen(
+        &self,
+        partition: Partition,
+        target: &str,
+        facet: &str,
+        effect: EffectId,
+        seen: Verification,
+    ) -> Result<()> {
+        home::of_target(partition, target)?;
+        let args = Args::new().put(name(target, facet)).put(effect).word(&seen)?;
+        self.write(partition, "hold_seen", args).await.map(drop)
+    }
+
+    async fn hold(&self, partition: Partition, target: &str, facet: &str) -> Result<Option<Hold>> {
+        home::of_target(partition, target)?;
+        let args = Args::new().put(name(target, facet));
+        let found = self.read(partition, "hold", args).await?.one(hold)?;
+        Ok(found.map(|(_, hold)| hold))
+    }
+
+    async fn taken_by(&self, partition: Partition, run: RunId) -> Result<Taken> {
+        let answer = self.read(partition, "taken_by", Args::new().put(run)).await?;
+        let mut taken = Taken::default();
+        for member in answer.each(Answer::text)? {
+            let parts: Vec<&str> = member.split('\0').collect();
+            match parts.as_slice() {
+                ["lock", target, effect] => taken.locks.push(Lock {
+                    target: (*target).to_owned(),
+                    effect: effect.parse().map_err(unreadable)?,
+                    run,
+                }),
+                ["hold", target, facet, effect] => taken.shares.push(Share {
+                    target: (*target).to_owned(),
+                    facet: (*facet).to_owned(),
+                    effect: effect.parse().map_err(unreadable)?,
+                }),
+                _ => return Err(unreadable(format_args!("`{member}` is nothing a run takes"))),
+            }
+        }
+        Ok(taken)
+    }
+
+    async fn holds(&self, partition: Partition) -> Result<Vec<Hold>> {
+        let mut found = Vec::new();
+        let mut after: Option<String> = None;
+        loop {
+            let args = Args::new().maybe(after.as_ref()).put(PAGE);
+            let page = self.read(partition, "holds", args).await?.lists(hold)?;
+            let all = page.len() < PAGE;
+            for (name, hold) in page {
+                after = Some(name);
+                found.push(hold);
+            }
+            if all {
+                return Ok(found);
+            }
+        }
+    }
+
+    async fn due_holders(&self, partition: Partition, now: Time, limit: usize) -> Result<Vec<DueHolder>> {
+        let args = Args::new().time(now).put(rows(limit));
+        self.read(partition, "due_holders", args).await?.lists(due)
+    }
+
+    async fn next_lease_end(&self, partition: Partition) -> Result<Option<Time>> {
+        let mut answer = self.read(partition, "next_lease_end", Args::new()).await?;
+        answer.maybe_time()
+    }
+}

@@ -31,12 +31,12 @@ fn sqlite() -> (Any, tempfile::TempDir) {
 
 #[test]
 fn the_store_in_memory_keeps_what_is_promised() {
-    compare("memory", memory);
+    compare("memory", async || memory());
 }
 
 #[test]
 fn sqlite_keeps_what_is_promised() {
-    compare("SQLite", sqlite);
+    compare("SQLite", async || sqlite());
 }
 
 #[tokio::test]

@@ -64,7 +64,7 @@ fn told(name: &str, otherwise: u64) -> u64 {
 }
 
 /// Cases over one kind of store; `open` makes an empty one and whatever has to live as long.
-pub fn compare<K>(kind: &str, open: impl Fn() -> (Any, K)) {
+pub fn compare<K>(kind: &str, open: impl AsyncFn() -> (Any, K)) {
     let (cases, seed) = (told("CORDON_MODEL_CASES", CASES), told("CORDON_MODEL_SEED", SEED));
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -74,11 +74,13 @@ pub fn compare<K>(kind: &str, open: impl Fn() -> (Any, K)) {
     for n in 0..cases {
         let seed = seed.wrapping_add(n);
         operations += case(kind, seed, |ops, seen| {
-            let (store, kept) = open();
-            let answer = runtime.block_on(differs(&store, ops, seen));
-            drop(store);
-            drop(kept);
-            answer
+            runtime.block_on(async {
+                let (store, kept) = open().await;
+                let answer = differs(&store, ops, seen).await;
+                drop(store);
+                drop(kept);
+                answer
+            })
         });
     }
     println!("model and {kind}: {cases} cases from seed {seed}, {operations} operations, 0 differences");

@@ -226,3 +226,7 @@ pub const REDIS_WRITERS: u8 = 4;
 pub const REDIS_READERS: u8 = 2;
 /// How often a node asks the servers for the time and looks whether a partition is parked, ms.
 pub const REDIS_BEAT_MS: u64 = 1_000;
+/// Records of one page when everything of a store is read or written.
+pub const DUMP_PAGE: usize = 256;
+/// A page ends after about so many bytes, so that large alerts do not pile up in memory.
+pub const DUMP_PAGE_BYTES: usize = 4 << 20;

@@ -72,6 +72,11 @@ pub enum Accepted {
     },
 }
 
+impl Accepted {
+    /// The count of a repeat of an alert that retention has collected, whose true one is gone with it.
+    pub(super) const OF_COLLECTED: u64 = 2;
+}
+
 /// An alert in a list.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AlertRow {
@@ -121,7 +126,7 @@ pub enum Claimed {
 #[async_trait]
 pub trait Alerts {
     /// Keeps a delivery. Afterwards it survives any crash; the sender may be answered 2xx. A repeat changes
-    /// nothing but the count.
+    /// nothing but the count; a repeat of one that retention has collected changes nothing at all.
     async fn accept(&self, partition: Partition, alert: NewAlert) -> Result<Accepted>;
 
     /// Alerts whose disposition is pending, oldest first (by `received_at`, then id), at most `limit`.

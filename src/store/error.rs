@@ -54,6 +54,12 @@ pub enum Error {
         /// What was looked for.
         what: String,
     },
+    /// A record is to be put where something else is. Use an empty store.
+    #[error("there is another {what} already")]
+    Occupied {
+        /// What stands there.
+        what: String,
+    },
     /// The operation names something that lives in another partition: a defect in the caller.
     #[error("{what} does not live in partition {partition}")]
     WrongPartition {

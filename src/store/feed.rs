@@ -42,6 +42,24 @@ pub struct Counts {
     pub notice_due: Option<Time>,
 }
 
+/// How a store stands, for `cordon status`, metrics and warnings before it is full.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Health {
+    /// Which back end: `memory`, `sqlite` or `redis`.
+    pub backend: String,
+    /// What an answered write survives, in a few words.
+    pub durability: String,
+    /// What the store takes, bytes; on disk or in memory, whichever fills first.
+    pub used_bytes: u64,
+    /// What it may take together with what others take of the same room (a file system, `maxmemory`), bytes; `None`
+    /// where nothing says.
+    pub total_bytes: Option<u64>,
+    /// What is left of that, bytes.
+    pub free_bytes: Option<u64>,
+    /// Anything else somebody who looks should know, one sentence each.
+    pub notes: Vec<String>,
+}
+
 /// The feed.
 #[async_trait]
 pub trait Feed {
@@ -71,6 +89,9 @@ pub trait Feed {
 
     /// Totals.
     async fn counts(&self, partition: Partition, now: Time) -> Result<Counts>;
+
+    /// How it stands. Reads only.
+    async fn health(&self) -> Result<Health>;
 
     /// Answers when the store can take a write now; the error says why not.
     async fn ready(&self) -> Result<()>;

@@ -4,7 +4,9 @@
 use std::fmt::Display;
 
 use super::approvals::ApprovalRow;
+use super::dump::Record;
 use super::error::{Error, Result};
+use super::feed::FeedItem;
 use super::notices::Notice;
 use crate::digest::Digest;
 use crate::id::{ApprovalId, Partition};
@@ -72,6 +74,54 @@ pub(super) fn of_notices(partition: Partition, notices: &[Notice]) -> Result<()>
             format_args!("notice `{}`", notice.key),
             Partition::of(&notice.group),
         )?;
+    }
+    Ok(())
+}
+
+/// Refuses a record that lives elsewhere, or whose chain does not begin at 0 and count up to the length its row says.
+pub(super) fn of_record(partition: Partition, record: &Record) -> Result<()> {
+    match record {
+        Record::Alert { row, chain, .. } => {
+            whole(partition, ChainId::Alert(row.id), (row.len, row.last), chain)
+        }
+        Record::Run {
+            row,
+            chain,
+            approvals,
+            votes,
+            ..
+        } => {
+            whole(partition, ChainId::Run(row.id), (row.len, row.last), chain)?;
+            of_approvals(partition, approvals)?;
+            votes.iter().try_for_each(|(of, _)| of_approval(partition, *of))
+        }
+        Record::Gone { chain, .. } => of_chain(partition, *chain),
+        Record::Claim { key, .. } => of_key(partition, key),
+        Record::Notice(notice) => of_notices(partition, std::slice::from_ref(notice)),
+        Record::Cursor { .. } | Record::Follower { .. } | Record::Feed { .. } => Ok(()),
+        Record::Lock { target, .. } | Record::Change { target, .. } => of_target(partition, target),
+        Record::Hold { target, .. } => of_target(partition, &target.key()),
+        Record::Budget { scope, .. } => of_scope(partition, scope),
+        Record::Switches(_) | Record::Principal(_) | Record::Secret { .. } | Record::Bundle { .. } => at(
+            partition,
+            format_args!("what belongs to the instance (`{}`)", record.name()),
+            Partition::CONTROL,
+        ),
+    }
+}
+
+fn whole(partition: Partition, chain: ChainId, (len, last): (u64, Digest), items: &[FeedItem]) -> Result<()> {
+    of_chain(partition, chain)?;
+    let broken = |why: &str| Error::Corrupt {
+        why: format!("the record of `{chain}`: {why}"),
+    };
+    for (seq, item) in (0_u64..).zip(items) {
+        if item.entry.chain != chain || item.entry.seq != seq {
+            return Err(broken("its chain has an entry out of place"));
+        }
+    }
+    if items.len() as u64 != len || items.last().map(|item| item.entry.digest) != Some(last) {
+        return Err(broken("its chain ends elsewhere than its row says"));
     }
     Ok(())
 }

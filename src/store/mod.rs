@@ -6,6 +6,7 @@ mod alerts;
 mod approvals;
 mod budgets;
 mod control;
+mod dump;
 mod error;
 mod feed;
 mod home;
@@ -13,6 +14,7 @@ pub mod memory;
 mod notices;
 mod place;
 pub mod redis;
+mod retention;
 mod runs;
 mod sealed;
 pub mod sqlite;
@@ -22,17 +24,33 @@ pub use alerts::{Accepted, Alert, AlertRow, Alerts, Claimed, Disposition, NewAle
 pub use approvals::{ApprovalQuery, ApprovalRow, Approvals, Put};
 pub use budgets::{Budgets, Reserved};
 pub use control::{Control, Principal, Switches};
+pub use dump::{Dump, Dumped, HeldBy, Kind, Mark, Record};
 pub use error::{Error, Result};
-pub use feed::{Counts, Feed, FeedItem};
+pub use feed::{Counts, Feed, FeedItem, Health};
 pub use notices::{Notice, NoticeQuery, NoticeState, Notices};
+pub use retention::{Bygone, Forgot, Retention, Swept};
 pub use runs::{Appended, Claim, Created, NewRun, RunQuery, RunRow, RunStatus, RunUpdate, Runs};
 pub use sealed::Sealed;
 pub use targets::{DueHolder, HoldEnd, Lock, Locked, NewHold, Share, Taken, Targets, Took};
 
 /// Everything a store can do.
 pub trait Store:
-    Alerts + Runs + Approvals + Targets + Budgets + Control + Feed + Notices + Send + Sync
+    Alerts + Runs + Approvals + Targets + Budgets + Control + Feed + Notices + Dump + Retention + Send + Sync
 {
 }
 
-impl<T: Alerts + Runs + Approvals + Targets + Budgets + Control + Feed + Notices + Send + Sync> Store for T {}
+impl<T> Store for T where
+    T: Alerts
+        + Runs
+        + Approvals
+        + Targets
+        + Budgets
+        + Control
+        + Feed
+        + Notices
+        + Dump
+        + Retention
+        + Send
+        + Sync
+{
+}

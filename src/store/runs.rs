@@ -145,7 +145,8 @@ pub struct RunQuery {
 /// Runs.
 #[async_trait]
 pub trait Runs {
-    /// Creates a run with its first entry, or answers that it is there. Afterwards it will be worked on.
+    /// Creates a run with its first entry, or answers that it is there, or was until retention collected it.
+    /// A new one will be worked on.
     async fn create_run(&self, partition: Partition, run: NewRun) -> Result<Created>;
 
     /// Claims up to `limit` open runs that are due (`wake_at` not after `now`) and unclaimed or whose claim

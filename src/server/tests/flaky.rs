@@ -14,10 +14,11 @@ use crate::journal::{ChainId, Entry};
 use crate::secret::Handle;
 use crate::store::memory::MemoryStore;
 use crate::store::{
-    Accepted, Alert, AlertRow, Alerts, Appended, ApprovalQuery, ApprovalRow, Approvals, Budgets, Claim,
-    Claimed, Control, Counts, Created, Disposition, DueHolder, Error, Feed, FeedItem, HoldEnd, Lock, Locked,
-    NewAlert, NewHold, NewRun, Notice, NoticeQuery, Notices, Principal, Put, Reserved, Result, RunQuery,
-    RunRow, RunUpdate, Runs, Switches, Taken, Targets, Took,
+    Accepted, Alert, AlertRow, Alerts, Appended, ApprovalQuery, ApprovalRow, Approvals, Budgets, Bygone,
+    Claim, Claimed, Control, Counts, Created, Disposition, DueHolder, Dump, Dumped, Error, Feed, FeedItem,
+    Forgot, Health, HoldEnd, Kind, Lock, Locked, Mark, NewAlert, NewHold, NewRun, Notice, NoticeQuery,
+    Notices, Principal, Put, Record, Reserved, Result, Retention, RunQuery, RunRow, RunUpdate, Runs, Swept,
+    Switches, Taken, Targets, Took,
 };
 
 #[derive(Default)]
@@ -128,6 +129,7 @@ pass_on!(Feed {
     fn release_follower(partition: Partition, follower: &str, holder: &str) -> ();
     fn set_cursor(partition: Partition, follower: &str, position: u64) -> ();
     fn counts(partition: Partition, now: Time) -> Counts;
+    fn health() -> Health;
     fn ready() -> ();
 });
 
@@ -139,4 +141,21 @@ pass_on!(Notices {
     fn notice(partition: Partition, key: &str) -> Option<Notice>;
     fn notices(partition: Partition, query: &NoticeQuery) -> Vec<Notice>;
     fn forget_notices(partition: Partition, before: Time, limit: usize) -> u64;
+});
+
+pass_on!(Dump {
+    fn dump(partition: Partition, kind: Kind, next: Option<&str>, limit: usize) -> Dumped;
+    fn restore(partition: Partition, records: Vec<Record>) -> ();
+    fn mark() -> Option<Mark>;
+    fn set_mark(mark: Option<Mark>) -> ();
+});
+
+pass_on!(Retention {
+    fn old_runs(partition: Partition, before: Time, after: Option<(Time, RunId)>, limit: usize) -> Vec<(Time, RunId)>;
+    fn old_alerts(partition: Partition, before: Time, after: Option<(Time, AlertId)>, limit: usize) -> Vec<(Time, AlertId)>;
+    fn forget_run(partition: Partition, run: RunId, at: Time, followers: &[&str]) -> Forgot;
+    fn forget_alert(partition: Partition, alert: AlertId, at: Time, followers: &[&str]) -> Forgot;
+    fn sweep(partition: Partition, before: &Bygone, limit: usize) -> Swept;
+    fn forget_bundle(digest: Digest) -> ();
+    fn bundles() -> Vec<Digest>;
 });

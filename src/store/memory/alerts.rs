@@ -29,6 +29,11 @@ impl Alerts for MemoryStore {
                 times: known.row.times,
             });
         }
+        if part.gone.contains_key(&chain) {
+            return Ok(Accepted::Repeat {
+                times: Accepted::OF_COLLECTED,
+            });
+        }
         let (len, last) = part.push(chain, vec![alert.entry]);
         let row = AlertRow {
             id: alert.id,

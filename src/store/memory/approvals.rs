@@ -5,12 +5,29 @@ use std::cmp::Reverse;
 use async_trait::async_trait;
 
 use super::MemoryStore;
+use super::part::Part;
 use crate::approval::Vote;
 use crate::id::{ApprovalId, Partition, RunId};
 use crate::journal::ChainId;
 use crate::store::approvals::{ApprovalQuery, ApprovalRow, Approvals, Put};
 use crate::store::error::{Error, Result};
 use crate::store::home;
+
+impl Part {
+    /// The votes about a run's requests, by their moment, then principal.
+    pub(super) fn votes(&self, run: RunId) -> Vec<(ApprovalId, Vote)> {
+        let mut votes = self.votes.get(&run).cloned().unwrap_or_default();
+        votes.sort_by(|(one_of, one), (two_of, two)| {
+            (one.at, &one.principal, one.approve, one_of.to_string()).cmp(&(
+                two.at,
+                &two.principal,
+                two.approve,
+                two_of.to_string(),
+            ))
+        });
+        votes
+    }
+}
 
 #[async_trait]
 impl Approvals for MemoryStore {
@@ -38,16 +55,7 @@ impl Approvals for MemoryStore {
 
     async fn votes(&self, partition: Partition, run: RunId) -> Result<Vec<(ApprovalId, Vote)>> {
         home::of_chain(partition, ChainId::Run(run))?;
-        let mut votes = self.part(partition)?.votes.get(&run).cloned().unwrap_or_default();
-        votes.sort_by(|(one_of, one), (two_of, two)| {
-            (one.at, &one.principal, one.approve, one_of.to_string()).cmp(&(
-                two.at,
-                &two.principal,
-                two.approve,
-                two_of.to_string(),
-            ))
-        });
-        Ok(votes)
+        Ok(self.part(partition)?.votes(run))
     }
 
     async fn approval(&self, partition: Partition, id: ApprovalId) -> Result<Option<ApprovalRow>> {

@@ -6,16 +6,12 @@ use super::MemoryStore;
 use crate::clock::Time;
 use crate::id::Partition;
 use crate::store::error::Result;
-use crate::store::feed::{Counts, Feed, FeedItem};
+use crate::store::feed::{Counts, Feed, FeedItem, Health};
 
 #[async_trait]
 impl Feed for MemoryStore {
     async fn feed(&self, partition: Partition, after: u64, limit: usize) -> Result<Vec<FeedItem>> {
-        let items = self.part(partition)?.feed(after, limit);
-        let items = items.into_iter();
-        Ok(items
-            .map(|(position, entry)| FeedItem { position, entry })
-            .collect())
+        Ok(self.part(partition)?.feed(after, limit))
     }
 
     async fn cursor(&self, partition: Partition, follower: &str) -> Result<u64> {
@@ -93,6 +89,14 @@ impl Feed for MemoryStore {
         let due = part.notices.values().filter_map(|notice| notice.due_at);
         counts.notice_due = due.filter(|at| *at <= now).min();
         Ok(counts)
+    }
+
+    async fn health(&self) -> Result<Health> {
+        Ok(Health {
+            backend: "memory".to_owned(),
+            durability: "none: everything is gone when the process ends".to_owned(),
+            ..Health::default()
+        })
     }
 
     async fn ready(&self) -> Result<()> {

@@ -11,7 +11,9 @@ use crate::journal::{ChainId, Entry};
 use crate::store::alerts::Alert;
 use crate::store::approvals::ApprovalRow;
 use crate::store::control::{Principal, Switches};
+use crate::store::dump::Mark;
 use crate::store::error::{Error, Result};
+use crate::store::feed::FeedItem;
 use crate::store::notices::Notice;
 use crate::store::place::{Place, place};
 use crate::store::runs::{RunRow, RunStatus};
@@ -24,15 +26,20 @@ pub(super) struct Part {
     pub(super) approvals: HashMap<ApprovalId, ApprovalRow>,
     pub(super) votes: HashMap<RunId, Vec<(ApprovalId, Vote)>>,
     chains: HashMap<ChainId, Vec<Entry>>,
-    /// Chain and place of every entry in the order it came; the position is the index plus one.
-    feed: Vec<(ChainId, u64)>,
+    /// By position: chain and place of every entry that is kept.
+    pub(super) feed: BTreeMap<u64, (ChainId, u64)>,
+    /// The last position given.
+    pub(super) fed: u64,
+    /// Ids of what was collected, and when.
+    pub(super) gone: HashMap<ChainId, Time>,
     pub(super) cursors: HashMap<String, u64>,
     /// By follower: who follows, until when.
     pub(super) followers: HashMap<String, (String, Time)>,
     /// By key.
     pub(super) notices: BTreeMap<String, Notice>,
     pub(super) claims: HashMap<Digest, Once>,
-    pub(super) locks: HashMap<String, (EffectId, RunId)>,
+    /// By target: the effect, its run, since when.
+    pub(super) locks: HashMap<String, (EffectId, RunId, Time)>,
     pub(super) changes: HashMap<String, Time>,
     /// By target key and facet.
     pub(super) holds: BTreeMap<(String, String), Held>,
@@ -93,6 +100,7 @@ pub(super) struct Instance {
     pub(super) principals: BTreeMap<String, Principal>,
     pub(super) bundles: HashMap<Digest, Vec<u8>>,
     pub(super) secrets: HashMap<String, Vec<u8>>,
+    pub(super) mark: Option<Mark>,
 }
 
 impl Part {
@@ -109,7 +117,8 @@ impl Part {
     pub(super) fn push(&mut self, chain: ChainId, entries: Vec<Entry>) -> (u64, Digest) {
         let there = self.chains.entry(chain).or_default();
         for entry in entries {
-            self.feed.push((chain, entry.seq));
+            self.fed = self.fed.saturating_add(1);
+            self.feed.insert(self.fed, (chain, entry.seq));
             there.push(entry);
         }
         let last = there.last().map_or(Digest::ZERO, |entry| entry.digest);
@@ -124,15 +133,62 @@ impl Part {
     }
 
     /// Entries after a position, with theirs.
-    pub(super) fn feed(&self, after: u64, limit: usize) -> Vec<(u64, Entry)> {
-        let skip = usize::try_from(after).unwrap_or(usize::MAX);
-        let places = self.feed.iter().skip(skip).take(limit);
-        (after.saturating_add(1)..)
-            .zip(places)
+    pub(super) fn feed(&self, after: u64, limit: usize) -> Vec<FeedItem> {
+        let Some(first) = after.checked_add(1) else {
+            return Vec::new();
+        };
+        let places = self.feed.range(first..).take(limit);
+        places
             .filter_map(|(position, (chain, seq))| {
                 let seq = usize::try_from(*seq).ok()?;
-                Some((position, self.chains.get(chain)?.get(seq)?.clone()))
+                Some(FeedItem {
+                    position: *position,
+                    entry: self.chains.get(chain)?.get(seq)?.clone(),
+                })
             })
             .collect()
+    }
+
+    /// A chain with the places of its entries in the feed; `places` are those of every chain.
+    pub(super) fn items(&self, chain: ChainId, places: &HashMap<(ChainId, u64), u64>) -> Vec<FeedItem> {
+        let entries = self.chains.get(&chain).map(Vec::as_slice).unwrap_or_default();
+        let item = |entry: &Entry| FeedItem {
+            position: places.get(&(chain, entry.seq)).copied().unwrap_or(0),
+            entry: entry.clone(),
+        };
+        entries.iter().map(item).collect()
+    }
+
+    /// Where every entry stands in the feed.
+    pub(super) fn places(&self) -> HashMap<(ChainId, u64), u64> {
+        self.feed
+            .iter()
+            .map(|(position, place)| (*place, *position))
+            .collect()
+    }
+
+    /// Puts a whole chain where it was elsewhere.
+    pub(super) fn put_chain(&mut self, chain: ChainId, items: Vec<FeedItem>) {
+        for item in &items {
+            self.feed.insert(item.position, (chain, item.entry.seq));
+            self.fed = self.fed.max(item.position);
+        }
+        self.chains
+            .insert(chain, items.into_iter().map(|item| item.entry).collect());
+    }
+
+    /// The last position of a chain's entries; 0 when there are none.
+    pub(super) fn last_position(&self, chain: ChainId) -> u64 {
+        let mut newest_first = self.feed.iter().rev();
+        newest_first
+            .find(|(_, (of, _))| *of == chain)
+            .map_or(0, |(position, _)| *position)
+    }
+
+    /// Forgets a chain and its places in the feed, and remembers that its id was used.
+    pub(super) fn drop_chain(&mut self, chain: ChainId, at: Time) {
+        self.chains.remove(&chain);
+        self.feed.retain(|_, (of, _)| *of != chain);
+        self.gone.insert(chain, at);
     }
 }

@@ -85,7 +85,7 @@ impl Runs for MemoryStore {
         home::of_chain(partition, chain)?;
         home::of_entries(partition, chain, 0, std::slice::from_ref(&run.entry))?;
         let mut part = self.part(partition)?;
-        if part.runs.contains_key(&id) {
+        if part.runs.contains_key(&id) || part.gone.contains_key(&chain) {
             return Ok(Created::Exists);
         }
         let (len, last) = part.push(chain, vec![run.entry]);

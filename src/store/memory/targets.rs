@@ -57,11 +57,11 @@ impl Targets for MemoryStore {
         target: &str,
         effect: EffectId,
         run: RunId,
-        _now: Time,
+        now: Time,
     ) -> Result<Locked> {
         home::of_target(partition, target)?;
         let mut part = self.part(partition)?;
-        let (owner, of_run) = *part.locks.entry(target.to_owned()).or_insert((effect, run));
+        let (owner, of_run, _) = *part.locks.entry(target.to_owned()).or_insert((effect, run, now));
         Ok(if owner == effect {
             Locked::Granted
         } else {
@@ -75,7 +75,11 @@ impl Targets for MemoryStore {
     async fn unlock(&self, partition: Partition, target: &str, effect: EffectId) -> Result<()> {
         home::of_target(partition, target)?;
         let mut part = self.part(partition)?;
-        if part.locks.get(target).is_some_and(|(owner, _)| *owner == effect) {
+        if part
+            .locks
+            .get(target)
+            .is_some_and(|(owner, _, _)| *owner == effect)
+        {
             part.locks.remove(target);
         }
         Ok(())
@@ -99,7 +103,7 @@ impl Targets for MemoryStore {
         let mut locks: Vec<Lock> = part
             .locks
             .iter()
-            .map(|(target, (effect, run))| Lock {
+            .map(|(target, (effect, run, _))| Lock {
                 target: target.clone(),
                 effect: *effect,
                 run: *run,
@@ -239,8 +243,8 @@ impl Targets for MemoryStore {
         let mut locks: Vec<Lock> = part
             .locks
             .iter()
-            .filter(|(_, (_, of_run))| *of_run == run)
-            .map(|(target, (effect, run))| Lock {
+            .filter(|(_, (_, of_run, _))| *of_run == run)
+            .map(|(target, (effect, run, _))| Lock {
                 target: target.clone(),
                 effect: *effect,
                 run: *run,

@@ -20,9 +20,9 @@ use crate::store::place::Place;
 /// Claims that ended so long ago are forgotten, ms: clocks of several machines differ by less.
 const FORGOTTEN_AFTER_MS: i64 = 86_400_000;
 
-const ROW: &str = "id, source, received_at, times, disposition, len, last";
+pub(super) const ROW: &str = "id, source, received_at, times, disposition, len, last";
 
-fn alert_row(row: &Row<'_>) -> rusqlite::Result<AlertRow> {
+pub(super) fn alert_row(row: &Row<'_>) -> rusqlite::Result<AlertRow> {
     Ok(AlertRow {
         id: word(row, "id")?,
         source: row.get("source")?,
@@ -43,6 +43,11 @@ fn accept(connection: &Connection, partition: Partition, alert: &NewAlert) -> Fa
     )?;
     if let Some(times) = times {
         return Ok(Accepted::Repeat { times });
+    }
+    if journal::is_gone(connection, ChainId::Alert(alert.id))? {
+        return Ok(Accepted::Repeat {
+            times: Accepted::OF_COLLECTED,
+        });
     }
     connection.run(
         "INSERT INTO alerts (id, partition, source, received_at, times, disposition, len, last, headers, body)

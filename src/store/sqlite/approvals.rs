@@ -15,7 +15,7 @@ use crate::store::approvals::{ApprovalQuery, ApprovalRow, Approvals, Put};
 use crate::store::error::{Error, Result};
 use crate::store::home;
 
-fn approval_row(row: &Row<'_>) -> rusqlite::Result<ApprovalRow> {
+pub(super) fn approval_row(row: &Row<'_>) -> rusqlite::Result<ApprovalRow> {
     Ok(ApprovalRow {
         id: word(row, "id")?,
         run: word(row, "run")?,
@@ -62,7 +62,19 @@ fn put_vote(
         return Ok(Put::Decided);
     }
     wake(connection, run, vote.at)?;
-    let kept = connection.run(
+    let kept = keep_vote(connection, partition, run, approval, vote)?;
+    Ok(if kept == 0 { Put::Already } else { Put::New })
+}
+
+/// Writes a vote unless its principal's same answer is there; says how many rows that made.
+pub(super) fn keep_vote(
+    connection: &Connection,
+    partition: Partition,
+    run: RunId,
+    approval: ApprovalId,
+    vote: &Vote,
+) -> Fallible<usize> {
+    connection.run(
         "INSERT INTO votes (approval, principal, approve, partition, run, at, vote) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
          ON CONFLICT DO NOTHING",
         params![
@@ -74,8 +86,15 @@ fn put_vote(
             vote.at,
             to_json(vote)?,
         ],
-    )?;
-    Ok(if kept == 0 { Put::Already } else { Put::New })
+    )
+}
+
+pub(super) fn votes(connection: &Connection, run: RunId) -> Fallible<Vec<(ApprovalId, Vote)>> {
+    connection.all(
+        "SELECT approval, vote FROM votes WHERE run = ?1 ORDER BY at, principal, approve, approval",
+        [run.to_string()],
+        |row| Ok((word(row, "approval")?, json(row, "vote")?)),
+    )
 }
 
 #[async_trait]
@@ -90,14 +109,7 @@ impl Approvals for SqliteStore {
 
     async fn votes(&self, partition: Partition, run: RunId) -> Result<Vec<(ApprovalId, Vote)>> {
         home::of_chain(partition, ChainId::Run(run))?;
-        self.read(move |connection| {
-            connection.all(
-                "SELECT approval, vote FROM votes WHERE run = ?1 ORDER BY at, principal, approve, approval",
-                [run.to_string()],
-                |row| Ok((word(row, "approval")?, json(row, "vote")?)),
-            )
-        })
-        .await
+        self.read(move |connection| votes(connection, run)).await
     }
 
     async fn approval(&self, partition: Partition, id: ApprovalId) -> Result<Option<ApprovalRow>> {

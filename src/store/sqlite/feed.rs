@@ -13,8 +13,8 @@ use super::row::{Ask as _, int, read_word, uint};
 use crate::clock::Time;
 use crate::id::Partition;
 use crate::journal::End;
-use crate::store::error::Result;
-use crate::store::feed::{Counts, Feed, FeedItem};
+use crate::store::error::{Error, Result};
+use crate::store::feed::{Counts, Feed, FeedItem, Health};
 
 fn by_word(connection: &Connection, partition: Partition, sql: &str) -> Fallible<BTreeMap<String, u64>> {
     let rows = connection.all(sql, [partition.index()], |row| {
@@ -157,6 +157,22 @@ impl Feed for SqliteStore {
     async fn counts(&self, partition: Partition, now: Time) -> Result<Counts> {
         self.read(move |connection| counts(connection, partition, now))
             .await
+    }
+
+    async fn health(&self) -> Result<Health> {
+        let path = self.path().to_owned();
+        let looked = tokio::task::spawn_blocking(move || super::open::room(&path));
+        let room = looked.await.map_err(|error| Error::Unavailable {
+            why: error.to_string(),
+        })??;
+        Ok(Health {
+            backend: "sqlite".to_owned(),
+            durability: "strict: each answered write is synced to this machine's disk".to_owned(),
+            used_bytes: room.used,
+            total_bytes: Some(room.total),
+            free_bytes: Some(room.free),
+            notes: self.fatal().borrow().iter().cloned().collect(),
+        })
     }
 
     /// Commits a real change, because only that shows that the disk takes one.

@@ -5,9 +5,11 @@ use rusqlite::{Connection, Row, params};
 
 use super::failure::{Fallible, unreadable};
 use super::row::{Ask as _, int, uint};
+use crate::clock::Time;
 use crate::digest::Digest;
 use crate::id::{AlertId, Partition, RunId};
 use crate::journal::{ChainId, Entry};
+use crate::store::error::Error;
 use crate::store::feed::FeedItem;
 use crate::store::place::{Place, place};
 
@@ -39,21 +41,119 @@ pub(super) fn push(connection: &Connection, partition: Partition, entries: &[Ent
     let last = last.ok_or_else(|| unreadable(format_args!("the feed of partition {partition} is gone")))?;
     let first = last.saturating_sub(int(entries.len() as u64)).saturating_add(1);
     for (position, entry) in (first..).zip(entries) {
-        connection.run(
-            "INSERT INTO journal (chain, seq, partition, position, kind, payload, salt, digest)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
-            params![
-                entry.chain.to_string(),
-                int(entry.seq),
-                partition.index(),
-                position,
-                entry.kind,
-                entry.payload,
-                entry.salt.as_slice(),
-                entry.digest,
-            ],
-        )?;
+        put(connection, partition, position, entry)?;
     }
+    Ok(())
+}
+
+/// Writes one entry at a position.
+fn put(connection: &Connection, partition: Partition, position: i64, entry: &Entry) -> Fallible<()> {
+    connection.run(
+        "INSERT INTO journal (chain, seq, partition, position, kind, payload, salt, digest)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        params![
+            entry.chain.to_string(),
+            int(entry.seq),
+            partition.index(),
+            position,
+            entry.kind,
+            entry.payload,
+            entry.salt.as_slice(),
+            entry.digest,
+        ],
+    )?;
+    Ok(())
+}
+
+/// A whole chain with its places in the feed.
+pub(super) fn items(connection: &Connection, chain: ChainId) -> Fallible<Vec<FeedItem>> {
+    connection.all(
+        "SELECT position, seq, kind, payload, salt, digest FROM journal WHERE chain = ?1 ORDER BY seq",
+        [chain.to_string()],
+        |row| {
+            Ok(FeedItem {
+                position: uint(row, "position")?,
+                entry: entry(row, chain)?,
+            })
+        },
+    )
+}
+
+/// Writes a whole chain at the places it had elsewhere, and moves the end of the feed past them. Refuses one whose
+/// places are taken.
+pub(super) fn put_items(connection: &Connection, partition: Partition, items: &[FeedItem]) -> Fallible<()> {
+    for item in items {
+        let taken = connection.one(
+            "SELECT 1 FROM journal WHERE partition = ?1 AND position = ?2",
+            params![partition.index(), int(item.position)],
+            |_| Ok(()),
+        )?;
+        if taken.is_some() {
+            return Err(Error::Occupied {
+                what: format!("entry at place {} of the feed", item.position),
+            }
+            .into());
+        }
+        put(connection, partition, int(item.position), &item.entry)?;
+    }
+    let last = items.iter().map(|item| item.position).max().unwrap_or(0);
+    move_end(connection, partition, last)
+}
+
+/// Moves the end of a feed forward; moving back is a no-op.
+pub(super) fn move_end(connection: &Connection, partition: Partition, last: u64) -> Fallible<()> {
+    connection.run(
+        "UPDATE feeds SET last_position = max(last_position, ?2) WHERE partition = ?1",
+        params![partition.index(), int(last)],
+    )?;
+    Ok(())
+}
+
+/// True when retention has collected whatever the chain was of.
+pub(super) fn is_gone(connection: &Connection, chain: ChainId) -> Fallible<bool> {
+    let found = connection.one("SELECT 1 FROM gone WHERE chain = ?1", [chain.to_string()], |_| {
+        Ok(())
+    })?;
+    Ok(found.is_some())
+}
+
+/// True when one of these followers has not come to the end of the chain yet.
+pub(super) fn is_unread(
+    connection: &Connection,
+    partition: Partition,
+    chain: ChainId,
+    followers: &[String],
+) -> Fallible<bool> {
+    let last = connection.one(
+        "SELECT coalesce(max(position), 0) AS last FROM journal WHERE chain = ?1",
+        [chain.to_string()],
+        |row| uint(row, "last"),
+    )?;
+    for follower in followers {
+        let read = connection.one(
+            "SELECT position FROM cursors WHERE partition = ?1 AND follower = ?2",
+            params![partition.index(), follower],
+            |row| uint(row, "position"),
+        )?;
+        if read.unwrap_or(0) < last.unwrap_or(0) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Forgets a chain, which frees its places in the feed for nobody, and remembers that its id was used.
+pub(super) fn forget(
+    connection: &Connection,
+    partition: Partition,
+    chain: ChainId,
+    at: Time,
+) -> Fallible<()> {
+    connection.run("DELETE FROM journal WHERE chain = ?1", [chain.to_string()])?;
+    connection.run(
+        "INSERT INTO gone (chain, partition, at) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
+        params![chain.to_string(), partition.index(), at],
+    )?;
     Ok(())
 }
 
@@ -98,7 +198,7 @@ pub(super) fn feed(
 }
 
 /// A chain is written as the id of what it is about; the prefix says which kind.
-fn chain(row: &Row<'_>) -> rusqlite::Result<ChainId> {
+pub(super) fn chain(row: &Row<'_>) -> rusqlite::Result<ChainId> {
     let text: String = row.get("chain")?;
     if let Ok(id) = RunId::parse(&text) {
         return Ok(ChainId::Run(id));

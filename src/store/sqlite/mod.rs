@@ -6,6 +6,9 @@ mod alerts;
 mod approvals;
 mod budgets;
 mod control;
+mod dump;
+mod dump_read;
+mod dump_write;
 mod failure;
 mod feed;
 #[cfg(test)]
@@ -15,6 +18,7 @@ mod journal;
 mod notices;
 mod open;
 mod readers;
+mod retention;
 mod row;
 mod runs;
 mod schema;

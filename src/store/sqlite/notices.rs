@@ -14,9 +14,9 @@ use crate::store::error::Result;
 use crate::store::home;
 use crate::store::notices::{Notice, NoticeQuery, Notices};
 
-const COLUMNS: &str = "key, group_of, at, state, leads, due_at, content";
+pub(super) const COLUMNS: &str = "key, group_of, at, state, leads, due_at, content";
 
-fn read(row: &Row<'_>) -> rusqlite::Result<Notice> {
+pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Notice> {
     Ok(Notice {
         key: row.get("key")?,
         group: row.get("group_of")?,
@@ -29,7 +29,12 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Notice> {
 }
 
 /// Writes one notice; says whether a row was written.
-fn write(connection: &Connection, partition: Partition, notice: &Notice, on_conflict: &str) -> Fallible<u64> {
+pub(super) fn write(
+    connection: &Connection,
+    partition: Partition,
+    notice: &Notice,
+    on_conflict: &str,
+) -> Fallible<u64> {
     let sql = format!(
         "INSERT INTO notices (partition, {COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) {on_conflict}"
     );

@@ -99,6 +99,29 @@ pub(super) fn make(path: &Path) -> Result<()> {
         .map_err(|error| unavailable(folder, "cannot be synced", &error))
 }
 
+/// What a database takes, and the room of its file system, bytes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Room {
+    /// Database and log.
+    pub(super) used: u64,
+    /// The file system.
+    pub(super) total: u64,
+    /// What is free on it for users other than root.
+    pub(super) free: u64,
+}
+
+/// Looks at the disk.
+pub(super) fn room(path: &Path) -> Result<Room> {
+    let size = |path: &Path| std::fs::metadata(path).map_or(0, |file| file.len());
+    let system = rustix::fs::statvfs(path)
+        .map_err(|error| unavailable(path, "cannot be asked for the room on its disk", &error.into()))?;
+    Ok(Room {
+        used: size(path).saturating_add(size(&wal_of(path))),
+        total: system.f_blocks.saturating_mul(system.f_frsize),
+        free: system.f_bavail.saturating_mul(system.f_frsize),
+    })
+}
+
 fn connect(path: &Path) -> Fallible<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;

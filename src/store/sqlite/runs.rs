@@ -19,10 +19,10 @@ use crate::store::home;
 use crate::store::place::Place;
 use crate::store::runs::{Appended, Claim, Created, NewRun, RunQuery, RunRow, RunStatus, RunUpdate, Runs};
 
-const ROW: &str = "id, playbook, title, subject, cause, severity_id, status, ended_as, started_at, updated_at, \
+pub(super) const ROW: &str = "id, playbook, title, subject, cause, severity_id, status, ended_as, started_at, updated_at, \
                    waits_for, wake_at, epoch, worker, len, last";
 
-fn run_row(row: &Row<'_>) -> rusqlite::Result<RunRow> {
+pub(super) fn run_row(row: &Row<'_>) -> rusqlite::Result<RunRow> {
     Ok(RunRow {
         id: word(row, "id")?,
         playbook: row.get("playbook")?,
@@ -86,6 +86,9 @@ fn fenced(claim: &Claim, present: &Present) -> Error {
 
 fn create(connection: &Connection, partition: Partition, run: &NewRun) -> Fallible<Created> {
     let row = &run.row;
+    if journal::is_gone(connection, ChainId::Run(row.id))? {
+        return Ok(Created::Exists);
+    }
     let created = connection.run(
         "INSERT INTO runs (id, partition, playbook, title, subject, cause, severity_id, status, started_at,
                            updated_at, waits_for, wake_at, epoch, len, last)

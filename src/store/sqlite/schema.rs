@@ -13,7 +13,7 @@ pub(super) const APPLICATION: i64 = 0x434f_5244;
 pub(super) const VERSION: i64 = 1 + STEPS.len() as i64;
 
 /// What each version has more than the one before it, from the second on. Never changed, only added to.
-const STEPS: [&str; 3] = [
+const STEPS: [&str; 4] = [
     "
 CREATE TABLE followers (
     partition INTEGER NOT NULL,
@@ -73,6 +73,17 @@ CREATE TABLE budgets (
     PRIMARY KEY (scope, member)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX budgets_by_time ON budgets (scope, at);
+",
+    "
+CREATE TABLE gone (
+    chain TEXT NOT NULL PRIMARY KEY,
+    partition INTEGER NOT NULL,
+    at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX gone_by_time ON gone (partition, at, chain);
+CREATE INDEX runs_settled ON runs (partition, updated_at, id) WHERE status = 'settled';
+CREATE INDEX approvals_by_run ON approvals (run, id);
+CREATE INDEX changes_by_time ON changes (partition, at, target);
 ",
 ];
 
@@ -251,13 +262,31 @@ pub(super) fn prepare(connection: &mut Connection) -> Fallible<()> {
         }));
     }
     let transaction = connection.transaction()?;
+    make_first(&transaction)?;
+    bring_up(&transaction, 1)?;
+    transaction.commit()?;
+    Ok(())
+}
+
+/// Makes the first version in an empty file.
+fn make_first(transaction: &Connection) -> Fallible<()> {
     transaction.execute_batch(TABLES)?;
     for partition in 0..PARTITIONS {
         transaction.execute("INSERT INTO feeds VALUES (?1, 0)", [partition])?;
     }
     transaction.pragma_update(None, "application_id", APPLICATION)?;
-    bring_up(&transaction, 1)?;
-    transaction.commit()?;
+    transaction.pragma_update(None, "user_version", 1)?;
+    Ok(())
+}
+
+/// Makes an older version in an empty file, as the program of its time did.
+#[cfg(test)]
+pub(super) fn make(connection: &Connection, version: i64) -> Fallible<()> {
+    make_first(connection)?;
+    for (step, version) in STEPS.iter().zip(2..=version) {
+        connection.execute_batch(step)?;
+        connection.pragma_update(None, "user_version", version)?;
+    }
     Ok(())
 }
 

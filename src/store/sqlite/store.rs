@@ -1,7 +1,7 @@
 //! The handle others hold: sends writes to the writer thread and reads to the readers.
 
 use std::fs::File;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
@@ -24,6 +24,7 @@ pub struct SqliteStore {
     queue_max: usize,
     thread: Option<JoinHandle<()>>,
     readers: Readers,
+    path: PathBuf,
     told: Arc<Told>,
     /// Held to the end; the lock goes when the file is closed.
     _lock: File,
@@ -73,9 +74,15 @@ impl SqliteStore {
             queue_max: options.queue_max.max(1),
             thread: Some(thread),
             readers: Readers::new(path.to_owned(), options.readers),
+            path: path.to_owned(),
             told,
             _lock: lock,
         })
+    }
+
+    /// The database file.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
     }
 
     /// Commits so far. Fewer than operations when callers shared them.

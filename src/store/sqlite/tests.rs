@@ -125,24 +125,29 @@ fn a_newer_schema_is_refused() {
 }
 
 #[test]
-fn an_older_schema_is_brought_up_to_ours() {
-    let (_folder, path) = folder();
-    drop(open(&path));
-    let connection = Connection::open(&path).unwrap();
-    connection
-        .execute_batch("DROP TABLE votes; DROP TABLE approvals;")
-        .unwrap();
-    connection.pragma_update(None, "user_version", 2).unwrap();
-    drop(connection);
-    drop(open(&path));
-    let connection = Connection::open(&path).unwrap();
-    let version: i64 = connection
-        .pragma_query_value(None, "user_version", |row| row.get(0))
-        .unwrap();
-    let votes: i64 = connection
-        .query_row("SELECT count(*) FROM votes", [], |row| row.get(0))
-        .unwrap();
-    assert_eq!((version, votes), (schema::VERSION, 0));
+fn every_older_schema_is_brought_up_to_ours() {
+    let tables = |connection: &Connection| -> Vec<(String, Option<String>)> {
+        let sql = "SELECT name, sql FROM sqlite_schema ORDER BY name";
+        let mut statement = connection.prepare(sql).unwrap();
+        let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)));
+        rows.unwrap().map(Result::unwrap).collect()
+    };
+    let (_new_folder, new) = folder();
+    drop(open(&new));
+    let ours = tables(&Connection::open(&new).unwrap());
+    for older in 1..schema::VERSION {
+        let (_folder, path) = folder();
+        let connection = Connection::open(&path).unwrap();
+        schema::make(&connection, older).unwrap();
+        drop(connection);
+        drop(open(&path));
+        let connection = Connection::open(&path).unwrap();
+        let version: i64 = connection
+            .pragma_query_value(None, "user_version", |row| row.get(0))
+            .unwrap();
+        assert_eq!(version, schema::VERSION);
+        assert_eq!(tables(&connection), ours, "from version {older}");
+    }
 }
 
 #[test]

@@ -8,7 +8,7 @@ use cordon::id::{ApprovalId, RunId};
 use cordon::journal::{ApprovalState, ChainId};
 use cordon::store::{ApprovalQuery, ApprovalRow, Claim, Put, RunUpdate};
 
-fn request(run: RunId, n: &str, at: i64, decided: bool) -> ApprovalRow {
+pub fn request(run: RunId, n: &str, at: i64, decided: bool) -> ApprovalRow {
     let request = Request {
         approval: ApprovalId::of_run(run, &[n]),
         run,
@@ -43,7 +43,7 @@ fn request(run: RunId, n: &str, at: i64, decided: bool) -> ApprovalRow {
     })
 }
 
-fn vote(principal: &str, approve: bool, at: i64) -> Vote {
+pub fn vote(principal: &str, approve: bool, at: i64) -> Vote {
     Vote {
         principal: principal.into(),
         approve,

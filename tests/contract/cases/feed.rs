@@ -202,3 +202,19 @@ pub async fn a_working_store_is_ready(store: Any) {
     assert_eq!(store.ready().await, Ok(()));
     assert_eq!(store.ready().await, Ok(()));
 }
+
+pub async fn a_store_says_how_it_stands(store: Any) {
+    let health = store.health().await.unwrap();
+    assert!(
+        !health.backend.is_empty() && !health.durability.is_empty(),
+        "{health:?}"
+    );
+    assert_eq!(
+        health.total_bytes.is_some(),
+        health.free_bytes.is_some(),
+        "{health:?}"
+    );
+    if let (Some(total), Some(free)) = (health.total_bytes, health.free_bytes) {
+        assert!(free <= total && total > 0, "{health:?}");
+    }
+}

@@ -6,11 +6,13 @@ pub mod approvals;
 pub mod budgets;
 pub mod concurrency;
 pub mod control;
+pub mod dump;
 pub mod feed;
 pub mod fixture;
 pub mod holds;
 pub mod locks;
 pub mod notices;
+pub mod retention;
 pub mod runs;
 pub mod runs_claims;
 
@@ -105,6 +107,7 @@ macro_rules! contract_suite {
                     a_run_that_nothing_will_wake_is_counted_as_stuck
                     holds_are_counted_with_those_overdue
                     a_working_store_is_ready
+                    a_store_says_how_it_stands
                 }
                 notices {
                     a_notice_is_kept_once
@@ -121,6 +124,26 @@ macro_rules! contract_suite {
                     principals_are_replaced_by_name
                     bundles_are_kept_once_by_digest
                     secrets_are_replaced_by_handle
+                }
+                dump {
+                    everything_goes_out_and_into_another_store_and_back
+                    pages_of_any_size_give_the_same_records
+                    an_empty_store_has_no_records
+                    restoring_again_changes_nothing_and_something_else_is_refused
+                    a_restored_run_goes_on_where_it_was
+                    a_record_of_another_partition_or_with_a_torn_chain_is_refused
+                    a_mark_stays_until_it_is_taken_away
+                }
+                retention {
+                    old_runs_are_settled_ones_longest_ago_first
+                    old_alerts_are_processed_ones_oldest_first
+                    a_run_is_forgotten_whole_once_everybody_has_read_it
+                    an_alert_is_forgotten_whole_once_everybody_has_read_it
+                    what_is_not_over_is_not_forgotten
+                    the_id_of_what_was_forgotten_starts_nothing
+                    a_feed_goes_on_past_what_was_forgotten
+                    claims_changes_and_ids_are_swept_by_their_age
+                    bundles_are_forgotten_one_by_one
                 }
                 concurrency {
                     many_append_to_their_own_runs

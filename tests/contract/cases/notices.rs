@@ -8,7 +8,7 @@ use super::fixture::*;
 use cordon::clock::Time;
 use cordon::store::{Notice, NoticeQuery, NoticeState};
 
-fn notice(n: usize, group: usize, at: i64, due_at: Option<i64>) -> Notice {
+pub fn notice(n: usize, group: usize, at: i64, due_at: Option<i64>) -> Notice {
     Notice {
         key: format!("run/{n}"),
         group: key(group, here()),

@@ -4,11 +4,12 @@
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
+use tokio::sync::mpsc;
 
 use super::alerts::AlertRow;
 use super::approvals::ApprovalRow;
 use super::control::{Principal, Switches};
-use super::error::Result;
+use super::error::{Error, Result};
 use super::feed::FeedItem;
 use super::notices::Notice;
 use super::runs::RunRow;
@@ -18,6 +19,7 @@ use crate::clock::Time;
 use crate::digest::Digest;
 use crate::id::{ApprovalId, EffectId, Partition, RunId};
 use crate::journal::ChainId;
+use crate::limits::DUMP_PAGE;
 
 /// Kinds of records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -333,7 +335,7 @@ pub enum Mark {
 
 /// Records out and in.
 #[async_trait]
-pub trait Dump {
+pub trait Dump: Sync {
     /// Records of one kind in a partition, after where an earlier answer said to go on (from the beginning when
     /// `None`), at most `limit`. The order is the store's own and stays as long as nothing is written. Each record is
     /// whole as of one moment; two of them need not be of the same moment while others write. A kind that does not
@@ -346,6 +348,27 @@ pub trait Dump {
         limit: usize,
     ) -> Result<Dumped>;
 
+    /// Sends every record once, kind by kind in the order of [`Kind::ALL`]; answers whether all are as of one moment.
+    /// `Unavailable` when nobody receives any more.
+    async fn dump_all(&self, out: mpsc::Sender<(Partition, Record)>) -> Result<bool> {
+        for kind in Kind::ALL {
+            for partition in Partition::all() {
+                let mut next = None;
+                loop {
+                    let page = self.dump(partition, kind, next.as_deref(), DUMP_PAGE).await?;
+                    for record in page.records {
+                        out.send((partition, record)).await.map_err(|_| nobody())?;
+                    }
+                    match page.next {
+                        Some(place) => next = Some(place),
+                        None => break,
+                    }
+                }
+            }
+        }
+        Ok(false)
+    }
+
     /// Puts records into the partition, all or none of those given. One that is there and equal is left alone;
     /// something else under its name, or another entry at its place in the feed, is `Occupied`, and then nothing of
     /// this call was written. Afterwards [`dump`](Dump::dump) gives them back equal.
@@ -356,6 +379,13 @@ pub trait Dump {
 
     /// Sets that reason, or takes it away.
     async fn set_mark(&self, mark: Option<Mark>) -> Result<()>;
+}
+
+/// Whoever takes records has gone.
+pub(super) fn nobody() -> Error {
+    Error::Unavailable {
+        why: "nobody takes the records any more".to_owned(),
+    }
 }
 
 /// Bytes as base64, in JSON.

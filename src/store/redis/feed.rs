@@ -14,7 +14,7 @@ use crate::clock::Time;
 use crate::id::{AlertId, Partition, RunId};
 use crate::journal::{ChainId, End};
 use crate::store::error::Result;
-use crate::store::feed::{Counts, Feed, FeedItem};
+use crate::store::feed::{Counts, Feed, FeedItem, Health};
 
 /// A chain is written as the id of what it is about; the prefix says which kind.
 fn chain(text: &str) -> Result<ChainId> {
@@ -110,6 +110,10 @@ impl Feed for RedisStore {
             notices: by_word(answer.list()?)?,
             notice_due: answer.maybe_time()?,
         })
+    }
+
+    async fn health(&self) -> Result<Health> {
+        self.look_at_room().await
     }
 
     /// A real write in every partition: nobody can say beforehand which one the next alert is for.

@@ -1,12 +1,14 @@
 //! Records out and in, as rows.
 
 use async_trait::async_trait;
+use tokio::sync::mpsc;
 
 use super::job::Weight;
 use super::row::{Ask as _, json, to_json};
 use super::{SqliteStore, dump_read, dump_write};
 use crate::id::Partition;
-use crate::store::dump::{Dump, Dumped, Kind, Mark, Record};
+use crate::limits::DUMP_PAGE;
+use crate::store::dump::{Dump, Dumped, Kind, Mark, Record, nobody};
 use crate::store::error::Result;
 use crate::store::home;
 
@@ -22,6 +24,29 @@ impl Dump for SqliteStore {
         let next = next.map(str::to_owned);
         self.read(move |connection| dump_read::page(connection, partition, kind, next.as_deref(), limit))
             .await
+    }
+
+    /// All of it in one reading transaction, so that it is as of one moment. The log of the database grows meanwhile.
+    async fn dump_all(&self, out: mpsc::Sender<(Partition, Record)>) -> Result<bool> {
+        self.read(move |connection| {
+            for kind in Kind::ALL {
+                for partition in Partition::all() {
+                    let mut next = None;
+                    loop {
+                        let page = dump_read::page(connection, partition, kind, next.as_deref(), DUMP_PAGE)?;
+                        for record in page.records {
+                            out.blocking_send((partition, record)).map_err(|_| nobody())?;
+                        }
+                        match page.next {
+                            Some(place) => next = Some(place),
+                            None => break,
+                        }
+                    }
+                }
+            }
+            Ok(true)
+        })
+        .await
     }
 
     async fn restore(&self, partition: Partition, records: Vec<Record>) -> Result<()> {

@@ -128,6 +128,7 @@ impl Node {
             revert: crate::playbook::revert(&connectors),
             act: crate::playbook::act(&connectors),
         };
+        context.offer(Arc::new(content.now().bundles.clone()));
         let handle = Handle::new(context.clone(), kick, builtins);
         let (keep, kept) = mpsc::channel(ANNOUNCED_MAX);
         let fetcher = Arc::new(Fetcher::new().context("failed to set up the HTTP client")?);

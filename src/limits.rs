@@ -65,6 +65,15 @@ pub const BRANCHES_AT_ONCE: usize = 64;
 pub const BRANCH_DEPTH_MAX: usize = 3;
 /// Most asks one run may make, so that a loop that asks without end comes to an end.
 pub const ASKS_PER_RUN_MAX: usize = 20_000;
+/// Most runs one run may start with `run_playbook`: each is a run of its own, with a journal and a place in lists.
+pub const CHILDREN_PER_RUN_MAX: usize = 1_000;
+/// How deep playbooks may start one another, so that whoever reads a run still knows where it came from.
+pub const CHILD_DEPTH_MAX: usize = 3;
+/// How often a run that waits for another looks whether that is over, ms. Its end wakes it at once; this is for the
+/// crash just between the two.
+pub const CHILD_LOOK_MS: u64 = 15_000;
+/// The same while the run has other work in hand and is not woken, ms.
+pub const CHILD_GLANCE_MS: u64 = 500;
 /// Most bytes all asks and tells of one evaluation may carry, so that a script cannot fill the memory with
 /// copies of its finding.
 pub const ASKED_BYTES_PER_RUN_MAX: usize = 32 << 20;

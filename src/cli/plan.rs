@@ -79,6 +79,7 @@ struct Step {
     effects: Vec<Effect>,
     asks: Option<Asking>,
     fault: Option<String>,
+    child: Option<Box<Outlook>>,
 }
 
 #[derive(Deserialize)]
@@ -139,26 +140,23 @@ impl Outlook {
     /// True when the playbook would fail, or an effect would be refused.
     fn is_refused(&self) -> bool {
         let refused = |step: &Step| {
-            step.fault.is_some() || step.effects.iter().any(|effect| effect.would == "not_done")
+            step.child.as_ref().is_some_and(|child| child.is_refused())
+                || step.fault.is_some()
+                || step.effects.iter().any(|effect| effect.would == "not_done")
         };
         self.end != "returned" || self.steps.iter().any(refused)
     }
 
+    /// The steps, and how it would end.
     fn text(&self) -> String {
         let mut page = format!(
-            "Plan of {} for {}, read at {} with {} request(s). Nothing was changed.\n\n",
-            self.playbook, self.subject, self.at, self.reads
+            "Plan of {} for {}, read at {} with {} request(s). Nothing was changed.\n\n{}",
+            self.playbook,
+            self.subject,
+            self.at,
+            self.reads,
+            self.course()
         );
-        for step in &self.steps {
-            let place = match &step.file {
-                Some(file) => format!("{file}:{}", step.line),
-                None => format!("line {}", step.line),
-            };
-            page.push_str(&format!("{place:<10} {}\n", step.headline()));
-            for line in step.lines() {
-                page.push_str(&format!("{:<10}   {}\n", "", output::printable(&line)));
-            }
-        }
         let changes = self.count("change");
         let already = self.count("already_so");
         let refused = self.count("not_done");
@@ -169,9 +167,36 @@ impl Outlook {
         page
     }
 
+    fn course(&self) -> String {
+        let mut page = String::new();
+        for step in &self.steps {
+            let place = match &step.file {
+                Some(file) => format!("{file}:{}", step.line),
+                None => format!("line {}", step.line),
+            };
+            page.push_str(&format!("{place:<10} {}\n", step.headline()));
+            for line in step.lines() {
+                page.push_str(&format!("{:<10}   {}\n", "", output::printable(&line)));
+            }
+            if let Some(child) = &step.child {
+                page.push_str(&format!(
+                    "{:<10}   would run {}:\n",
+                    "",
+                    output::printable(&child.playbook)
+                ));
+                for line in child.course().lines() {
+                    page.push_str(&format!("{:<10}     {line}\n", ""));
+                }
+            }
+        }
+        page
+    }
+
     fn count(&self, would: &str) -> usize {
-        let effects = self.steps.iter().flat_map(|step| &step.effects);
-        effects.filter(|effect| effect.would == would).count()
+        let own = self.steps.iter().flat_map(|step| &step.effects);
+        let children = self.steps.iter().filter_map(|step| step.child.as_ref());
+        own.filter(|effect| effect.would == would).count()
+            + children.map(|child| child.count(would)).sum::<usize>()
     }
 
     fn ending(&self) -> String {

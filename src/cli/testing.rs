@@ -65,7 +65,9 @@ pub fn run(args: &Test) -> Done {
     }
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let cannot = |error: crate::simulate::CannotTest| Failure::new(Exit::Failed, error.to_string(), "");
-    let suite = Suite::new(Arc::new(connectors), threads).map_err(cannot)?;
+    let suite = Suite::new(Arc::new(connectors), threads)
+        .map_err(cannot)?
+        .over(&playbooks);
     let total = found.len();
     let shows_progress = std::io::stderr().is_terminal() && !args.json;
     let progress = |over: usize| {

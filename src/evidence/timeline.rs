@@ -226,6 +226,17 @@ impl Teller {
                 file,
                 ..
             } => self.told(at, name, args, &place(*line, file.as_deref())),
+            Event::ChildStarted {
+                step, run, playbook, ..
+            } => {
+                let (_, place) = self.places.get(step).cloned().unwrap_or_default();
+                self.entry(
+                    at,
+                    "started",
+                    &format!("{run}, playbook {playbook} ({place})"),
+                    Tone::Plain,
+                );
+            }
             Event::TimerSet { step, due } => {
                 let (_, place) = self.places.get(step).cloned().unwrap_or_default();
                 let text = format!("until {due}, {} from here", duration_text(due.since_ms(at)));

@@ -191,6 +191,7 @@ impl Content {
             revert: playbook::revert(&stock.connectors),
             act: playbook::act(&stock.connectors),
         });
+        handle.context().offer(Arc::new(stock.bundles.clone()));
         *self.stock.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(stock);
         standing.digest = digest;
         standing.loaded_at = now;

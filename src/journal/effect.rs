@@ -254,6 +254,12 @@ impl EffectState {
         }
     }
 
+    /// True when nothing at all follows from it any more.
+    pub fn is_over(&self) -> bool {
+        let unsaid = self.in_doubt.is_none() && matches!(self.stage(), Stage::InDoubt);
+        self.is_settled() && !unsaid
+    }
+
     /// The fault of an effect that did not happen or is in doubt.
     pub fn fault(&self) -> Option<Fault> {
         match self.stage() {

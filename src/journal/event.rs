@@ -140,6 +140,17 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         file: Option<String>,
     },
+    /// A run of another playbook was started for an ask, and is waited for.
+    ChildStarted {
+        /// The step.
+        step: StepId,
+        /// The run.
+        run: RunId,
+        /// Its playbook.
+        playbook: String,
+        /// The bundle it runs from.
+        bundle: Digest,
+    },
     /// An ask waits until a moment.
     TimerSet {
         /// The step.
@@ -313,6 +324,7 @@ impl Event {
             Event::RunClaimed { .. } => "run_claimed",
             Event::StepAsked { .. } => "step_asked",
             Event::StepTold { .. } => "step_told",
+            Event::ChildStarted { .. } => "child_started",
             Event::TimerSet { .. } => "timer_set",
             Event::StepAnswered { .. } => "step_answered",
             Event::EffectBound(_) => "effect_bound",

@@ -9,6 +9,7 @@ use crate::clock::Time;
 use crate::digest::Digest;
 use crate::finding::SeverityId;
 use crate::id::{AlertId, EffectId, FindingId, RunId};
+use crate::script::StepId;
 
 /// What a playbook is for; decides what happens when it fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -70,6 +71,19 @@ pub enum Cause {
         /// The run whose effects are undone, when it is one.
         of: Option<RunId>,
     },
+    /// A step of another run, which waits for it.
+    Playbook {
+        /// That run.
+        run: RunId,
+        /// Its step.
+        step: StepId,
+        /// Its playbook.
+        playbook: String,
+        /// The playbooks that led here, the first one first, that one last.
+        above: Vec<String>,
+        /// Who asked for the first of them, or wrote it: nobody who approves what this one does.
+        requester: Option<String>,
+    },
 }
 
 impl Cause {
@@ -92,6 +106,9 @@ impl Cause {
                 let of = of.map(|run| format!(" of {run}")).unwrap_or_default();
                 format!("undo{of} by {principal}: {reason}")
             }
+            Cause::Playbook {
+                run, step, playbook, ..
+            } => format!("step {step} of {run}, playbook {playbook}"),
         }
     }
 }
@@ -143,6 +160,7 @@ impl Header {
     pub fn requester(&self) -> Option<&str> {
         match &self.cause {
             Cause::Person { principal, .. } | Cause::Undo { principal, .. } => Some(principal),
+            Cause::Playbook { requester, .. } => requester.as_deref(),
             Cause::Trigger { .. } | Cause::Lease { .. } => None,
         }
     }

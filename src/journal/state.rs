@@ -1,6 +1,6 @@
 //! A run as its events tell it. Folding the same entries gives the same state, whoever folds, whenever.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -14,7 +14,7 @@ use crate::action::{Fault, Verification};
 use crate::approval::{Decided, Request, Vote};
 use crate::clock::Time;
 use crate::digest::Digest;
-use crate::id::{ApprovalId, EffectId};
+use crate::id::{ApprovalId, EffectId, RunId};
 use crate::script::StepId;
 
 /// One ask of the script.
@@ -38,6 +38,8 @@ pub struct Step {
     pub due: Option<Time>,
     /// The effects it became.
     pub effects: Vec<EffectId>,
+    /// The run it started.
+    pub child: Option<RunId>,
     /// Its answer.
     pub answer: Option<Answered>,
 }
@@ -138,6 +140,16 @@ pub struct RunState {
     pub alarms: Vec<Alarm>,
     /// How it ended, once it has.
     pub settled: Option<(Time, End, String)>,
+    /// How many runs it started.
+    pub children: usize,
+    /// Steps without an answer. Follows from `steps`, so that nobody has to look through all of them.
+    open: BTreeSet<StepId>,
+    /// Effects that something may still follow from, by their place in `order`. Follows from `effects`.
+    restless: BTreeMap<usize, EffectId>,
+    /// Place in `order` of each effect.
+    places: BTreeMap<EffectId, usize>,
+    /// The effect that the event being taken in is about.
+    touched: Option<EffectId>,
 }
 
 /// The journal cannot be folded into a run.
@@ -207,11 +219,32 @@ impl RunState {
             parked: None,
             alarms: Vec::new(),
             settled: None,
+            children: 0,
+            open: BTreeSet::new(),
+            restless: BTreeMap::new(),
+            places: BTreeMap::new(),
+            touched: None,
         }
     }
 
     /// Takes one more event in. An error says what it refers to that is not there; the state is then unusable.
     pub fn apply(&mut self, at: Time, event: &Event, digest: Digest) -> Result<(), String> {
+        self.touched = None;
+        self.take(at, event, digest)?;
+        if let Some((effect, place)) = self
+            .touched
+            .and_then(|id| self.effects.get(&id).zip(self.places.get(&id).copied()))
+        {
+            if effect.is_over() {
+                self.restless.remove(&place);
+            } else {
+                self.restless.insert(place, effect.bound.effect);
+            }
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, at: Time, event: &Event, digest: Digest) -> Result<(), String> {
         self.len += 1;
         self.last = digest;
         self.updated_at = at;
@@ -237,20 +270,31 @@ impl RunState {
                     at,
                     due: None,
                     effects: Vec::new(),
+                    child: None,
                     answer: None,
                 };
                 self.steps.insert(step.clone(), asked);
+                self.open.insert(step.clone());
             }
             Event::StepTold { step, digest, .. } => {
                 self.told.insert(step.clone(), *digest);
             }
+            Event::ChildStarted { step, run, .. } => {
+                self.step(step)?.child = Some(*run);
+                self.children += 1;
+            }
             Event::TimerSet { step, due } => self.step(step)?.due = Some(*due),
-            Event::StepAnswered { step, result } => self.step(step)?.answer = Some(result.clone()),
+            Event::StepAnswered { step, result } => {
+                self.step(step)?.answer = Some(result.clone());
+                self.open.remove(step);
+            }
             Event::EffectBound(bound) => {
                 self.step(&bound.step)?.effects.push(bound.effect);
+                self.places.insert(bound.effect, self.order.len());
                 self.order.push(bound.effect);
                 self.effects
                     .insert(bound.effect, EffectState::new((**bound).clone()));
+                self.touched = Some(bound.effect);
             }
             Event::EffectResolved { effect, target, .. } => {
                 let state = self.effect(effect)?;
@@ -386,6 +430,7 @@ impl RunState {
     }
 
     fn effect(&mut self, effect: &EffectId) -> Result<&mut EffectState, String> {
+        self.touched = Some(*effect);
         self.effects
             .get_mut(effect)
             .ok_or_else(|| format!("{effect} was never bound"))
@@ -412,7 +457,52 @@ impl RunState {
 
     /// How many asks have an answer: grows by one or more whenever there is reason to evaluate again.
     pub fn answered(&self) -> usize {
-        self.steps.values().filter(|step| step.answer.is_some()).count()
+        self.steps.len() - self.open.len()
+    }
+
+    /// The asks without an answer, in the order of their places.
+    pub fn open_steps(&self) -> impl Iterator<Item = (&StepId, &Step)> {
+        self.open.iter().filter_map(|id| self.steps.get_key_value(id))
+    }
+
+    /// The effects that something may still follow from, in the order they were bound: of all others everything was
+    /// said. A run over thousands has few of them at a time.
+    pub fn restless(&self) -> impl Iterator<Item = &EffectState> {
+        self.restless.values().filter_map(|id| self.effects.get(id))
+    }
+
+    /// The part of the state that work on one step and on one effect needs: those two, every approval, and the effects
+    /// that approvals may be about. Its inputs are left out.
+    pub fn excerpt(&self, step: Option<&StepId>, effect: Option<&EffectId>) -> RunState {
+        let mut header = self.header.clone();
+        header.inputs = BTreeMap::new();
+        let mut part = RunState::begin(header, self.started_at, self.last);
+        part.len = self.len;
+        part.updated_at = self.updated_at;
+        part.epoch = self.epoch;
+        part.children = self.children;
+        part.approvals.clone_from(&self.approvals);
+        part.asked.clone_from(&self.asked);
+        let effects: Vec<EffectId> = match effect {
+            _ if !self.approvals.is_empty() => self.order.clone(),
+            Some(effect) => vec![*effect],
+            None => Vec::new(),
+        };
+        for id in effects {
+            if let Some(effect) = self.effects.get(&id) {
+                part.order.push(id);
+                part.effects.insert(id, effect.clone());
+            }
+        }
+        let of_effect = effect
+            .and_then(|id| self.effects.get(id))
+            .map(|effect| &effect.bound.step);
+        for id in [step, of_effect].into_iter().flatten() {
+            if let Some(step) = self.steps.get(id) {
+                part.steps.insert(id.clone(), step.clone());
+            }
+        }
+        part
     }
 
     /// The least that verification says of the effects that happened; `Yes` when there are none.

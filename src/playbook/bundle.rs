@@ -23,6 +23,9 @@ pub struct Bundle {
     pub bytes: Vec<u8>,
     /// Playbook id.
     pub playbook: String,
+    /// Its area and situation, `identity/leaver`: the last two parts of where its folder lies. Blank for our own. No part
+    /// of what is stored.
+    pub place: String,
     /// Playbook title.
     pub title: String,
     /// What it is for.
@@ -120,12 +123,21 @@ impl Bundle {
             digest: Digest::of(&bytes),
             bytes,
             playbook: written.playbook,
+            place: String::new(),
             title: written.title,
             kind: written.kind,
             on_failure: written.on_failure,
             deadline_ms: written.deadline_ms,
             inputs: parts.inputs.clone(),
             author: SHIPPED.to_owned(),
+        }
+    }
+
+    /// The same, found at this area and situation.
+    pub fn at(self, place: impl Into<String>) -> Bundle {
+        Bundle {
+            place: place.into(),
+            ..self
         }
     }
 

@@ -12,6 +12,7 @@ use super::bundle::{Bundle, Parts};
 use super::check::{Checked, Ground, check_folder, check_library};
 use super::folder::{self, Folder, MANIFEST, Tree};
 use super::manifest::Manifest;
+use super::starting::{self, Startable};
 use super::telling::Addressed;
 use crate::action::ActionName;
 use crate::connector;
@@ -161,11 +162,20 @@ pub(super) fn read(
     for (id, playbook) in ours {
         own.entry(id).or_insert(playbook);
     }
+    let startable = own.iter().filter_map(|(id, (folder, checked))| {
+        let one = Startable {
+            place: starting::place(&folder.path),
+            inputs: &checked.manifest.as_ref()?.inputs,
+            starts: &checked.starts,
+        };
+        Some((id.as_str(), one))
+    });
+    found.extend(starting::check(&startable.collect()));
     let mut playbooks = BTreeMap::new();
     for (id, (folder, checked)) in own {
         found.extend(checked.found);
         if let (Some(manifest), Some(script)) = (checked.manifest, checked.script) {
-            let bundle = bundle(&manifest, &script, &ground);
+            let bundle = bundle(&manifest, &script, &ground).at(starting::place(&folder.path));
             let bundle = match authors.get(&id) {
                 Some(author) => bundle.published_by(author),
                 None => bundle,
@@ -187,6 +197,8 @@ pub(super) fn read(
         }
     }
     found.sort_by(|one, two| (&one.file, one.line, one.column).cmp(&(&two.file, two.line, two.column)));
+    // What is wrong with the library because of one playbook may be so because of another too.
+    found.dedup();
     (Catalog { playbooks }, found)
 }
 

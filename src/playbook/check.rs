@@ -10,6 +10,7 @@ use super::binding::{self, Acting};
 use super::folder::{Folder, MANIFEST, SCRIPT, TRIGGER};
 use super::input::Input;
 use super::manifest::Manifest;
+use super::starting::{self, Starting};
 use super::telling::Addressed;
 use super::text::Text;
 use super::{branches, calls, capability, catalog, fields, habits, reach, shapes, telling, words};
@@ -136,6 +137,8 @@ pub(super) struct Checked {
     pub(super) found: Vec<Diagnostic>,
     /// Whom the script tells by name.
     pub(super) addressed: Vec<Addressed>,
+    /// The playbooks it starts.
+    pub(super) starts: Vec<Starting>,
 }
 
 pub(super) fn check_folder(folder: &Folder, ground: &Ground<'_>) -> Checked {
@@ -181,10 +184,19 @@ pub(super) fn check_folder(folder: &Folder, ground: &Ground<'_>) -> Checked {
                 own.or(estate.author.as_ref()).is_some()
             });
             let script = check_script(&program, ground, deadline_ms, authored, &inputs);
-            checked.found.extend(script.found);
+            let manifest = folder.file(MANIFEST);
+            checked.found.extend(script.found.into_iter().map(|mut one| {
+                if one.code == "P005" && one.file != program.name() {
+                    one.help = format!(
+                        "give the parameter another name, or the input that `{manifest}` declares under `[inputs]`"
+                    );
+                }
+                one
+            }));
             checked.addressed = script.addressed;
             checked.reaches = script.reaches;
             checked.acts = script.acts;
+            checked.starts = script.starts;
             checked.script = Some(program);
         }
         None if folder.files.contains_key(TRIGGER) => {
@@ -269,6 +281,7 @@ struct CheckedScript {
     addressed: Vec<Addressed>,
     reaches: BTreeSet<ActionName>,
     acts: Vec<Acting>,
+    starts: Vec<Starting>,
 }
 
 fn check_script(
@@ -284,8 +297,9 @@ fn check_script(
     let facts = match script::check(&whole, &ground.words, inputs) {
         Ok(facts) => facts,
         Err(mistakes) => {
+            let clashes = clashes(&mistakes, ground, inputs);
             return CheckedScript {
-                found: own(mistakes).collect(),
+                found: own(mistakes).chain(clashes).collect(),
                 ..CheckedScript::default()
             };
         }
@@ -309,12 +323,31 @@ fn check_script(
     found.extend(shapes::check(program, &text, ground));
     found.extend(branches::check(program, &text));
     found.extend(habits::check(program, &text, &facts.calls, ground));
+    let (starts, wrong) = starting::starting(program, &text, &facts.calls);
+    found.extend(wrong);
     CheckedScript {
         found,
+        starts,
         addressed: telling::addressed(program, &text, &facts.calls),
         reaches,
         acts: binding::acting(program, &text, &facts.calls),
     }
+}
+
+/// What is wrong with functions of the library only because this playbook has the inputs it has: a parameter with the
+/// name of one. Of all else that is wrong there the library's own check tells.
+fn clashes(mistakes: &[Diagnostic], ground: &Ground<'_>, inputs: &[&str]) -> Vec<Diagnostic> {
+    let of_library = |one: &&Diagnostic| ground.library.files().iter().any(|file| file.name() == one.file);
+    let own_inputs = inputs.iter().filter(|name| !INPUTS.contains(name));
+    let named: Vec<String> = own_inputs.map(|name| format!("`{name}` is an input")).collect();
+    let clash =
+        |one: &&Diagnostic| one.code == "P005" && named.iter().any(|name| one.message.starts_with(name));
+    mistakes
+        .iter()
+        .filter(of_library)
+        .filter(clash)
+        .cloned()
+        .collect()
 }
 
 /// Everything that is wrong with the functions that playbooks share.
@@ -328,6 +361,7 @@ pub(super) fn check_library(ground: &Ground<'_>) -> Vec<Diagnostic> {
     let mut found = facts.warnings;
     for (file, calls) in ground.library.files().iter().zip(&facts.library) {
         let text = Text::new(file.text());
+        found.extend(starting::in_library(file, &text, calls));
         found.extend(calls::check(file, &text, calls, ground, RUN_DEADLINE_MS, true));
         found.extend(shapes::check(file, &text, ground));
         found.extend(branches::check(file, &text));

@@ -20,6 +20,7 @@ mod manifest;
 mod permission;
 mod reach;
 mod shapes;
+mod starting;
 mod target;
 mod telling;
 mod text;
@@ -35,7 +36,7 @@ pub use input::{BadInputs, Input, InputSpecs, with_defaults};
 pub use manifest::Manifest;
 pub use permission::{Need, Needs, Reason, needs};
 pub use telling::{Addressed, TELLING_KEYS};
-pub use words::vocabulary;
+pub use words::{RUN_PLAYBOOK, vocabulary};
 
 #[cfg(test)]
 mod tests;

@@ -5,8 +5,11 @@ use std::sync::Arc;
 use crate::connector::Catalog;
 use crate::script::{NotAWord, Vocabulary, Word};
 
+/// The word that starts a run of another playbook.
+pub const RUN_PLAYBOOK: &str = "run_playbook";
+
 /// What every playbook may say, whatever connectors there are.
-fn own() -> [Word; 8] {
+fn own() -> [Word; 9] {
     [
         Word::tell("note", 1..=1, "note(TEXT): writes a line into the run's timeline"),
         Word::ask(
@@ -18,6 +21,11 @@ fn own() -> [Word; 8] {
             "undo",
             1..=1,
             "undo(RECEIPT): restores what that effect of this run changed, to the state before",
+        ),
+        Word::ask(
+            RUN_PLAYBOOK,
+            1..=2,
+            "run_playbook(\"area/situation\", #{ inputs }): runs another playbook and waits for its end",
         ),
         Word::ask(
             "approve",

@@ -1,7 +1,7 @@
 //! What every run of a node shares.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use tokio::sync::watch;
 
@@ -11,7 +11,7 @@ use crate::clock::Clock;
 use crate::digest::Digest;
 use crate::guardrail::{Halt, Policy};
 use crate::id::EffectId;
-use crate::playbook::Loaded;
+use crate::playbook::{Bundle, Loaded};
 use crate::script::Evaluators;
 use crate::store::Store;
 
@@ -48,6 +48,10 @@ pub struct Context {
     /// Lets time pass.
     pub pace: Arc<dyn Pace>,
     bundles: Mutex<HashMap<Digest, Arc<Loaded>>>,
+    /// Bundles known to be in the store; bundles are never taken out of it while a node runs.
+    kept: Mutex<HashSet<Digest>>,
+    /// The playbooks in use, by id.
+    playbooks: RwLock<Arc<BTreeMap<String, Bundle>>>,
 }
 
 impl Context {
@@ -80,7 +84,50 @@ impl Context {
             tick_ms: crate::limits::SCHEDULER_TICK_MS,
             pace: Arc::new(RealPace),
             bundles: Mutex::new(HashMap::new()),
+            kept: Mutex::default(),
+            playbooks: RwLock::default(),
         }
+    }
+
+    /// The playbooks that scripts may start from now on.
+    pub fn offer(&self, playbooks: Arc<BTreeMap<String, Bundle>>) {
+        *self.playbooks.write().unwrap_or_else(PoisonError::into_inner) = playbooks;
+    }
+
+    /// The playbooks that scripts may start.
+    pub(super) fn playbooks(&self) -> Arc<BTreeMap<String, Bundle>> {
+        self.playbooks
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// The playbook in use of this id, or of this area and situation (`identity/leaver`).
+    pub fn playbook(&self, name: &str) -> Option<Bundle> {
+        // Only ever replaced as a whole, so a panic elsewhere leaves it whole.
+        let playbooks = self.playbooks();
+        let by_place = || playbooks.values().find(|bundle| bundle.place == name);
+        playbooks.get(name).or_else(by_place).cloned()
+    }
+
+    /// Keeps a bundle in the store, once.
+    pub async fn keep_bundle(&self, bundle: &Bundle) -> Result<(), crate::store::Error> {
+        let known = |kept: &Mutex<HashSet<Digest>>| {
+            kept.lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .contains(&bundle.digest)
+        };
+        if known(&self.kept) {
+            return Ok(());
+        }
+        if self.store.bundle(bundle.digest).await?.is_none() {
+            self.store.put_bundle(bundle.digest, bundle.bytes.clone()).await?;
+        }
+        self.kept
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(bundle.digest);
+        Ok(())
     }
 
     /// Waits. The one way to do so under `run`.

@@ -8,6 +8,8 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
+use super::again;
+use super::child;
 use super::cleanup;
 use super::consent;
 use super::context::{Context, NoBundle};
@@ -167,7 +169,13 @@ impl Driver {
                     }
                     self.finish_one(None).await?;
                 }
-                Next::Perform(task) => self.begin(task),
+                Next::Perform(task) => {
+                    // The ask is durable before its run can be, or a run could be there that nobody waits for.
+                    if matches!(task, Task::StartChild(_)) {
+                        self.record.flush().await?;
+                    }
+                    self.begin(task);
+                }
                 Next::Evaluate => self.evaluate().await?,
                 Next::Wait { until, why } => {
                     if !self.tasks.is_empty() {
@@ -191,7 +199,7 @@ impl Driver {
         self.progress.busy.insert(task.clone());
         let context = self.context.clone();
         let loaded = self.loaded.clone();
-        let state = self.record.snapshot();
+        let state = self.record.excerpt(&task);
         let epoch = self.progress.epoch;
         self.tasks.spawn(async move {
             let performed = perform(&context, &loaded, &state, &task, epoch).await;
@@ -215,7 +223,9 @@ impl Driver {
                     events,
                     later,
                     counted,
+                    child_seen,
                 } = performed?;
+                self.progress.children_at.extend(child_seen);
                 if let Some((effect, at)) = later {
                     self.progress.not_before.insert(effect, at);
                 }
@@ -254,8 +264,20 @@ impl Driver {
             self.finish_chores().await?;
             crate::crash::point("run.before-settling");
         }
+        let answers = events
+            .iter()
+            .any(|event| matches!(event, Event::StepAnswered { .. }));
+        if answers && self.progress.unseen_since.is_none() {
+            self.progress.unseen_since = Some(self.context.clock.now());
+        }
         let touched = cleanup::touched(&events);
+        let settles = events
+            .iter()
+            .any(|event| matches!(event, Event::RunSettled { .. }));
         self.record.append(events).await?;
+        if settles {
+            child::wake_parent(&self.context, &self.record.state().header).await;
+        }
         crate::crash::point("run.before-cleanup");
         let state = self.record.state();
         let mut at_once = Vec::new();
@@ -321,7 +343,7 @@ impl Driver {
                 None => self.record.keep_claim().await?,
             }
         };
-        let events = match advance {
+        let events = match again::judged(self.record.state(), advance) {
             Advance::Asks { waiting, told } => self.asks(waiting, told),
             Advance::Returned { value, told: says } => {
                 let mut events: Vec<Event> = says.into_iter().map(told).collect();
@@ -382,6 +404,7 @@ impl Driver {
         };
         self.cut = 0;
         self.progress.evaluated = Some(answered);
+        self.progress.unseen_since = None;
         self.progress.evaluate_after = None;
         self.append(events).await
     }

@@ -1,8 +1,8 @@
 //! How the rest of the program starts runs: by trigger, by hand, by undo, by the end of a lease. Starting is
 //! idempotent: the id follows from the cause.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
@@ -26,8 +26,6 @@ pub struct Handle {
     context: Arc<Context>,
     kicks: mpsc::Sender<RunId>,
     builtins: Arc<RwLock<Arc<Builtins>>>,
-    /// Bundles known to be in the store; bundles are never taken out of it while a node runs.
-    kept: Arc<Mutex<HashSet<Digest>>>,
 }
 
 /// Our own playbooks.
@@ -105,12 +103,18 @@ pub enum CannotPlan {
 }
 
 /// What a run of this bundle begins with.
-fn header(bundle: &Bundle, start: Start, now: Time) -> Result<Header, CannotStart> {
+pub(super) fn header(
+    bundle: &Bundle,
+    start: Start,
+    now: Time,
+    until: Option<Time>,
+) -> Result<Header, CannotStart> {
     // Our own playbooks are started by us, with just what they read.
     let inputs = match bundle.kind {
         PlaybookKind::Internal => start.inputs,
         _ => with_defaults(&bundle.inputs, start.inputs)?,
     };
+    let deadline = now.plus_ms(bundle.deadline_ms);
     Ok(Header {
         run: start.run,
         playbook: bundle.playbook.clone(),
@@ -121,12 +125,53 @@ fn header(bundle: &Bundle, start: Start, now: Time) -> Result<Header, CannotStar
         engine_abi: ENGINE_ABI,
         cause: start.cause,
         inputs,
-        deadline: now.plus_ms(bundle.deadline_ms),
+        deadline: until.map_or(deadline, |until| deadline.min(until)),
         severity_id: start.severity_id,
         subject: start.subject,
         weak_source: start.weak_source,
         author: bundle.author.clone(),
     })
+}
+
+/// Creates a run of a bundle that is in the store, whose deadline is not after `until`. Afterwards it will be worked
+/// on, whatever crashes; the same again changes nothing.
+pub(super) async fn create(
+    context: &Context,
+    bundle: &Bundle,
+    start: Start,
+    until: Option<Time>,
+) -> Result<Created, CannotStart> {
+    let now = context.clock.now();
+    let run = start.run;
+    let header = header(bundle, start, now, until)?;
+    let mut row = RunRow {
+        id: run,
+        playbook: header.playbook.clone(),
+        title: header.title.clone(),
+        subject: header.subject.clone(),
+        cause: header.cause.line(),
+        severity_id: header.severity_id,
+        status: RunStatus::Open,
+        end: None,
+        started_at: now,
+        updated_at: now,
+        waits_for: String::new(),
+        wake_at: Some(now),
+        epoch: 0,
+        worker: None,
+        len: 1,
+        last: Digest::ZERO,
+    };
+    let mut salt = [0; 16];
+    getrandom::fill(&mut salt).map_err(|error| CannotStart::Defect(error.to_string()))?;
+    let event = Event::RunStarted(Box::new(header));
+    let entry = seal(ChainId::Run(run), &Digest::ZERO, 0, now, &event, salt)
+        .map_err(|error| CannotStart::Defect(error.to_string()))?;
+    row.last = entry.digest;
+    Ok(context
+        .store
+        .create_run(run.partition(), NewRun { row, entry })
+        .await?)
 }
 
 impl Handle {
@@ -136,7 +181,6 @@ impl Handle {
             context,
             kicks,
             builtins: Arc::new(RwLock::new(Arc::new(builtins))),
-            kept: Arc::default(),
         }
     }
 
@@ -167,61 +211,13 @@ impl Handle {
 
     /// Keeps a bundle in the store, once.
     pub async fn keep_bundle(&self, bundle: &Bundle) -> Result<(), Error> {
-        if self
-            .kept
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .contains(&bundle.digest)
-        {
-            return Ok(());
-        }
-        if self.context.store.bundle(bundle.digest).await?.is_none() {
-            self.context
-                .store
-                .put_bundle(bundle.digest, bundle.bytes.clone())
-                .await?;
-        }
-        self.kept
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(bundle.digest);
-        Ok(())
+        self.context.keep_bundle(bundle).await
     }
 
     /// Starts a run of a bundle that is in the store. Afterwards it will be worked on, whatever crashes.
     pub async fn start(&self, bundle: &Bundle, start: Start) -> Result<Created, CannotStart> {
-        let now = self.context.clock.now();
         let run = start.run;
-        let header = header(bundle, start, now)?;
-        let mut row = RunRow {
-            id: run,
-            playbook: header.playbook.clone(),
-            title: header.title.clone(),
-            subject: header.subject.clone(),
-            cause: header.cause.line(),
-            severity_id: header.severity_id,
-            status: RunStatus::Open,
-            end: None,
-            started_at: now,
-            updated_at: now,
-            waits_for: String::new(),
-            wake_at: Some(now),
-            epoch: 0,
-            worker: None,
-            len: 1,
-            last: Digest::ZERO,
-        };
-        let mut salt = [0; 16];
-        getrandom::fill(&mut salt).map_err(|error| CannotStart::Defect(error.to_string()))?;
-        let event = Event::RunStarted(Box::new(header));
-        let entry = seal(ChainId::Run(run), &Digest::ZERO, 0, now, &event, salt)
-            .map_err(|error| CannotStart::Defect(error.to_string()))?;
-        row.last = entry.digest;
-        let created = self
-            .context
-            .store
-            .create_run(run.partition(), NewRun { row, entry })
-            .await?;
+        let created = create(&self.context, bundle, start, None).await?;
         if created == Created::New {
             self.kick(run);
         }
@@ -233,7 +229,7 @@ impl Handle {
     /// # Errors
     /// The inputs do not fit, or the plan could not be made.
     pub async fn plan(&self, bundle: &Bundle, start: Start) -> Result<Outlook, CannotPlan> {
-        let header = header(bundle, start, self.context.clock.now())?;
+        let header = header(bundle, start, self.context.clock.now(), None)?;
         let loaded = Loaded::open(&bundle.bytes).map_err(|why| CannotStart::Defect(why.to_string()))?;
         Ok(plan::plan(&self.context, Arc::new(loaded), header).await?)
     }

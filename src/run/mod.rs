@@ -1,8 +1,10 @@
 //! Runs: from the first ask to the last verification. `next` says what to do, `perform` does it, its events are
 //! appended, and the state folds on. A crash at any point leads back to the same place.
 
+mod again;
 mod approve;
 mod bind;
+mod child;
 mod cleanup;
 mod connected;
 mod consent;
@@ -25,7 +27,9 @@ mod worker;
 #[cfg(test)]
 mod tests;
 
+pub use again::{compare, whole};
 pub use bind::{ACT, UNDO};
+pub use child::{child_of, open_children};
 pub use connected::Connected;
 pub use consent::APPROVE;
 pub use context::{Context, HaltSwitch, NoBundle};

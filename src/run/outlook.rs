@@ -1,6 +1,8 @@
 //! A plan, as people and programs read it: every step the playbook would come to, and for each effect the target, how
 //! it is now, what would change, how that is undone, and what the guardrails say.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 use serde_json::Value;
 
@@ -73,6 +75,9 @@ pub struct Planned {
     /// The error it would end with.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fault: Option<String>,
+    /// The plan of the playbook it would start.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub child: Option<Box<Outlook>>,
 }
 
 /// What a step is.
@@ -89,6 +94,8 @@ pub enum Kind {
     Approval,
     /// It tells somebody something; the plan tells nobody.
     Tell,
+    /// It starts another playbook and waits for its end; its plan stands there.
+    Playbook,
     /// It could not even be bound.
     Refused,
 }
@@ -193,6 +200,7 @@ impl Outlook {
             effects: Vec::new(),
             asks: None,
             fault: None,
+            child: None,
         });
         let mut steps: Vec<Planned> = asked.chain(told).collect();
         steps.sort_by(|one, two| one.step.cmp(&two.step));
@@ -215,6 +223,16 @@ impl Outlook {
     }
 }
 
+impl Outlook {
+    /// The same, with the plans of what its steps start.
+    pub(super) fn with(mut self, mut children: BTreeMap<StepId, Outlook>) -> Outlook {
+        for step in &mut self.steps {
+            step.child = children.remove(&step.step).map(Box::new);
+        }
+        self
+    }
+}
+
 fn planned(state: &RunState, id: &StepId, step: &Step) -> Planned {
     let effects: Vec<&EffectState> = step
         .effects
@@ -229,6 +247,8 @@ fn planned(state: &RunState, id: &StepId, step: &Step) -> Planned {
         Kind::Approval
     } else if step.name == "wait" {
         Kind::Wait
+    } else if step.child.is_some() {
+        Kind::Playbook
     } else if effects.is_empty() {
         Kind::Refused
     } else if effects.iter().any(|effect| effect.bound.spec.changes()) {
@@ -252,6 +272,7 @@ fn planned(state: &RunState, id: &StepId, step: &Step) -> Planned {
             Some(Answered::Fault(fault)) => Some(fault.to_string()),
             _ => None,
         },
+        child: None,
     }
 }
 

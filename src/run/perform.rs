@@ -2,6 +2,7 @@
 
 use super::approve;
 use super::bind;
+use super::child;
 use super::consent;
 use super::context::Context;
 use super::next::{Task, doubt, verification};
@@ -13,6 +14,7 @@ use crate::connector::{Acted, Looked};
 use crate::id::EffectId;
 use crate::journal::{EffectState, Event, RunState};
 use crate::playbook::Loaded;
+use crate::script::StepId;
 use crate::store::Error;
 
 /// What a task led to.
@@ -24,6 +26,8 @@ pub struct Performed {
     pub later: Option<(EffectId, Time)>,
     /// When the votes of people were read, if they were.
     pub counted: Option<Time>,
+    /// The step whose run was looked at, and when.
+    pub child_seen: Option<(StepId, Time)>,
 }
 
 impl Performed {
@@ -84,6 +88,8 @@ async fn attempt(
         Task::Ask(step) => Ok(Performed::events(
             approve::ask(context, loaded, state, step).await,
         )),
+        Task::StartChild(step) => Ok(Performed::events(child::start(context, state, step).await?)),
+        Task::LookAtChild(step) => child::look(context, state, step).await,
         Task::CountVotes => count_votes(context, state).await,
         Task::Resolve(id) => match of(id) {
             Some(effect) => Ok(resolve(context, loaded, effect).await),

@@ -3,8 +3,9 @@
 //! appended. Only reading reaches a vendor. Where a change would be made it is *assumed* to have been, so that
 //! the whole playbook is walked; and so is that people agree, and that time passes.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -14,22 +15,23 @@ use tokio::sync::oneshot;
 
 use super::context::Context;
 use super::drive::{asked, told};
+use super::handle::{CannotStart, header};
 use super::next::{Next, Progress, Task, next};
 use super::outlook::{Outlook, Said};
 use super::perform::{self, Performed};
 use super::receipt::answer_to;
 use super::vendors::{Binding, Vendors};
-use super::{approve, bind, prepare};
+use super::{approve, bind, child, prepare};
 use crate::action::{ActionName, Done, Fault, Outcome, Reading, Retry, Target, Verification};
 use crate::approval::Decided;
 use crate::clock::Time;
 use crate::connector::{Acted, Looked};
 use crate::digest::Digest;
 use crate::finding::Entity;
-use crate::journal::{Answered, Event, Header, RunState};
+use crate::journal::{Answered, Event, Header, RunState, ScriptEnd};
 use crate::limits::{PLAN_ASKS_MAX, PLAN_MS, SCRIPT_DEADLINE_MS};
 use crate::playbook::Loaded;
-use crate::script::{Advance, Answers, Entry, Interrupted, Job, Told};
+use crate::script::{Advance, Answers, Entry, Interrupted, Job, StepId, Told};
 use crate::store::Error;
 
 /// Vendors are read at once for one plan.
@@ -55,6 +57,15 @@ pub(super) async fn plan(
     loaded: Arc<Loaded>,
     header: Header,
 ) -> Result<Outlook, NotPlanned> {
+    Ok(walk(context, loaded, header).await?.0)
+}
+
+/// The same, and how the script would end.
+async fn walk(
+    context: &Context,
+    loaded: Arc<Loaded>,
+    header: Header,
+) -> Result<(Outlook, Option<ScriptEnd>), NotPlanned> {
     let looking = Context::new(
         context.store.clone(),
         Arc::new(Looking(context.vendors.clone())),
@@ -65,6 +76,7 @@ pub(super) async fn plan(
         context.key,
         "plan".to_owned(),
     );
+    looking.offer(context.playbooks());
     let now = context.clock.now();
     let walk = Walk {
         context: &looking,
@@ -80,6 +92,7 @@ pub(super) async fn plan(
         recorded: Told::new(),
         said: Vec::new(),
         reads: 0,
+        children: Mutex::default(),
     };
     match context.within_ms(PLAN_MS, walk.walked()).await {
         Some(outlook) => outlook,
@@ -102,10 +115,12 @@ struct Walk<'a> {
     recorded: Told,
     said: Vec<Said>,
     reads: usize,
+    /// The plans of what steps start.
+    children: Mutex<BTreeMap<StepId, Outlook>>,
 }
 
 impl Walk<'_> {
-    async fn walked(mut self) -> Result<Outlook, NotPlanned> {
+    async fn walked(mut self) -> Result<(Outlook, Option<ScriptEnd>), NotPlanned> {
         loop {
             self.progress.votes_at = Some(self.now);
             match next(&self.state, &self.progress, self.now) {
@@ -121,12 +136,11 @@ impl Walk<'_> {
                 }
             }
         }
-        Ok(Outlook::of(
-            &self.state,
-            self.said,
-            self.reads,
-            self.context.clock.now(),
-        ))
+        let children = self.children.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let reads = self.reads + children.values().map(|child| child.reads).sum::<usize>();
+        let now = self.context.clock.now();
+        let outlook = Outlook::of(&self.state, self.said, reads, now).with(children);
+        Ok((outlook, self.state.script))
     }
 
     /// Does this and whatever else can be done beside it.
@@ -159,7 +173,8 @@ impl Walk<'_> {
         Ok(match task {
             Task::Bind(step) => bind::bind(context, loaded, state, step).await?,
             Task::Ask(step) => approve::ask(context, loaded, state, step).await,
-            Task::CountVotes => Vec::new(),
+            Task::StartChild(step) => Box::pin(self.child(step)).await?,
+            Task::CountVotes | Task::LookAtChild(_) => Vec::new(),
             Task::Resolve(id) => {
                 let Performed { events, .. } = perform::resolve(context, loaded, effect(id)?).await;
                 events
@@ -186,6 +201,47 @@ impl Walk<'_> {
                 requests: Vec::new(),
             }],
         })
+    }
+
+    /// What the playbook that a step starts would do: a plan of its own, whose value is the step's answer.
+    async fn child(&self, step: &StepId) -> Result<Vec<Event>, NotPlanned> {
+        let (context, state) = (self.context, &self.state);
+        let Some(asked) = state.steps.get(step) else {
+            return Ok(Vec::new());
+        };
+        let fault = |fault| vec![child::answer(step, Answered::Fault(fault))];
+        let (bundle, start) = match child::beginning(context, state, step, asked) {
+            Ok(beginning) => beginning,
+            Err(wrong) => return Ok(fault(wrong)),
+        };
+        let run = start.run;
+        let header = match header(&bundle, start, self.now, Some(state.header.deadline)) {
+            Ok(header) => header,
+            Err(CannotStart::Inputs(bad)) => return Ok(fault(child::misfit(&bundle, &bad))),
+            Err(other) => return Err(NotPlanned::Defect(other.to_string())),
+        };
+        let loaded = Loaded::open(&bundle.bytes).map_err(|why| NotPlanned::Defect(why.to_string()))?;
+        let (outlook, script) = walk(context, Arc::new(loaded), header).await?;
+        let result = match script {
+            Some(ScriptEnd::Returned(value)) => Answered::Value(child::assumed(run, &bundle, value)),
+            Some(ScriptEnd::Failed(fault, ..)) => Answered::Fault(Fault {
+                code: child::FAILED.into(),
+                message: format!("`{}` would fail: {fault}", bundle.playbook),
+                data: fault.data,
+            }),
+            None => Answered::Value(child::assumed(run, &bundle, Value::Null)),
+        };
+        let mut children = self.children.lock().unwrap_or_else(PoisonError::into_inner);
+        children.insert(step.clone(), outlook);
+        Ok(vec![
+            Event::ChildStarted {
+                step: step.clone(),
+                run,
+                playbook: bundle.playbook,
+                bundle: bundle.digest,
+            },
+            child::answer(step, result),
+        ])
     }
 
     /// Takes events in, as the record of a run does, but for what would make the walk wait.

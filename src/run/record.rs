@@ -7,8 +7,10 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::bind::UNDO_OWN;
 use super::context::Context;
 use super::drive::LetGo;
+use super::next::Task;
 use super::receipt::answer_to;
 use crate::clock::Time;
 use crate::id::ApprovalId;
@@ -23,7 +25,7 @@ const APPEND_AGAIN_MS: u64 = 100;
 pub struct Record {
     context: Arc<Context>,
     claim: Claim,
-    state: Arc<RunState>,
+    state: RunState,
     inputs: Arc<BTreeMap<String, Value>>,
     answers: Arc<Answers>,
     told: Arc<Told>,
@@ -47,14 +49,13 @@ impl Record {
             kept_back: Vec::new(),
             update: open(state.updated_at),
             approvals: BTreeSet::new(),
-            state: Arc::new(state),
+            state,
         };
-        let state = record.state.clone();
-        for (id, step) in &state.steps {
-            if let Some(result) = &step.answer {
-                record.remember(id, result);
-            }
-        }
+        let answers = record.state.steps.iter().filter_map(|(id, step)| {
+            let result = step.answer.as_ref()?;
+            Some((id.clone(), answer_to(id, step, result)))
+        });
+        record.answers = Arc::new(answers.collect());
         record
     }
 
@@ -68,9 +69,36 @@ impl Record {
         &self.state
     }
 
-    /// The state as it is now, to work from beside the driver.
-    pub fn snapshot(&self) -> Arc<RunState> {
-        self.state.clone()
+    /// What a task needs of the state as it is now. Only a part of it, because the state could not be changed
+    /// without a copy of all of it while a task has it.
+    pub fn excerpt(&self, task: &Task) -> RunState {
+        match task {
+            // What it restores may be any effect of the run.
+            Task::Bind(step)
+                if self
+                    .state
+                    .steps
+                    .get(step)
+                    .is_some_and(|asked| asked.name == UNDO_OWN) =>
+            {
+                RunState::clone(&self.state)
+            }
+            Task::Bind(step) | Task::Ask(step) => self.state.excerpt(Some(step), None),
+            Task::CountVotes => self.state.excerpt(None, None),
+            Task::StartChild(step) | Task::LookAtChild(step) => {
+                let mut part = self.state.excerpt(Some(step), None);
+                let finding = self.inputs.get("finding").cloned();
+                part.header
+                    .inputs
+                    .extend(finding.map(|finding| ("finding".to_owned(), finding)));
+                part
+            }
+            Task::Resolve(effect)
+            | Task::Prepare(effect)
+            | Task::Act(effect)
+            | Task::Probe(effect)
+            | Task::Verify(effect) => self.state.excerpt(None, Some(effect)),
+        }
     }
 
     /// The script's variables.
@@ -101,7 +129,7 @@ impl Record {
     pub async fn append(&mut self, events: Vec<Event>) -> Result<(), LetGo> {
         let now = self.context.clock.now();
         let run = self.claim.run;
-        let state = Arc::make_mut(&mut self.state);
+        let state = &mut self.state;
         for event in &events {
             let mut salt = [0; 16];
             getrandom::fill(&mut salt).map_err(|error| LetGo::Defect(error.to_string()))?;

@@ -12,6 +12,7 @@ use tokio::sync::{mpsc, watch};
 
 mod approvals;
 mod budgets;
+mod children;
 
 use super::*;
 use crate::action::{

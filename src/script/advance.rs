@@ -64,13 +64,18 @@ impl Asked {
 
     /// The call as a person reads it, shortened to 300 characters.
     pub fn text(&self) -> String {
-        let args: Vec<String> = self.args.iter().map(digest::canonical).collect();
-        let text = format!("{}({})", self.name, args.join(", "));
-        if text.chars().count() <= DESCRIPTION_CHARS_MAX {
-            return text;
-        }
-        text.chars().take(DESCRIPTION_CHARS_MAX).chain(['…']).collect()
+        describe(&self.name, &self.args)
     }
+}
+
+/// A call as a person reads it, shortened to 300 characters.
+pub fn describe(name: &str, args: &[Value]) -> String {
+    let args: Vec<String> = args.iter().map(digest::canonical).collect();
+    let text = format!("{name}({})", args.join(", "));
+    if text.chars().count() <= DESCRIPTION_CHARS_MAX {
+        return text;
+    }
+    text.chars().take(DESCRIPTION_CHARS_MAX).chain(['…']).collect()
 }
 
 /// The recorded answer to an ask.
@@ -78,8 +83,10 @@ impl Asked {
 pub struct Answer {
     /// The digest of the ask that was answered; a replay that asks something else has diverged.
     pub digest: Digest,
-    /// That ask as a person reads it (`Asked::text`).
-    pub asked: String,
+    /// The word that was asked.
+    pub name: String,
+    /// Its arguments.
+    pub args: Vec<Value>,
     /// What came back.
     pub result: Result<Value, Thrown>,
 }
@@ -89,9 +96,15 @@ impl Answer {
     pub fn to(asked: &Asked, result: Result<Value, Thrown>) -> Answer {
         Answer {
             digest: asked.digest,
-            asked: asked.text(),
+            name: asked.name.clone(),
+            args: asked.args.clone(),
             result,
         }
+    }
+
+    /// The ask that was answered, as a person reads it.
+    pub fn asked(&self) -> String {
+        describe(&self.name, &self.args)
     }
 }
 

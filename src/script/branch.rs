@@ -137,7 +137,7 @@ fn run(
     if let Some(answer) = state.answers().get(&step) {
         state.diverged(
             step,
-            answer.asked.clone(),
+            answer.asked(),
             format!("`{}` with branches", context.fn_name()),
         );
         return Err(ended(at));

@@ -187,6 +187,8 @@ fn work(shared: &Shared) {
     let mut machines = Machines::default();
     while let Some((job, reply)) = shared.take() {
         let advance = guarded(&mut machines, &job);
+        // Whoever gets the answer may change what the job shared, without a copy.
+        drop(job);
         // A reply that panics is a defect of its maker; it must not take the thread with it.
         drop(catch_unwind(AssertUnwindSafe(|| reply(advance))));
     }

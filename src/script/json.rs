@@ -31,9 +31,11 @@ impl Root {
     fn value(&self) -> &Value {
         match self {
             Root::Input(inputs, name) => inputs.get(&**name),
-            Root::Answer(answers, step) => answers.get(step).and_then(|answer| answer.result.as_ref().ok()),
+            Root::Answer(answers, step) => answers
+                .get(&**step)
+                .and_then(|answer| answer.result.as_ref().ok()),
             Root::ErrorData(answers, step) => answers
-                .get(step)
+                .get(&**step)
                 .and_then(|answer| answer.result.as_ref().err())
                 .map(|thrown| &thrown.data),
             Root::Own(value) => Some(&**value),

@@ -26,7 +26,7 @@ mod value;
 mod vocabulary;
 mod word;
 
-pub use advance::{Advance, Answer, Answers, Asked, Failure, Interrupted, Position, Thrown, Told};
+pub use advance::{Advance, Answer, Answers, Asked, Failure, Interrupted, Position, Thrown, Told, describe};
 pub use check::{Call, Facts, check};
 pub use code::code_of;
 pub use evaluators::{Evaluators, advance};

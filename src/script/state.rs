@@ -3,6 +3,7 @@
 //! script does (`try`, `sort`) can go past it. Only a branching word takes back the ending of its branch.
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -67,7 +68,7 @@ pub(super) struct State {
     ending: RefCell<Option<Ending>>,
     waiting: RefCell<Vec<Asked>>,
     told: RefCell<Vec<Asked>>,
-    replayed_answers: RefCell<Vec<StepId>>,
+    replayed_answers: RefCell<Vec<Rc<StepId>>>,
     replayed_tells: RefCell<Vec<StepId>>,
 }
 
@@ -218,6 +219,22 @@ impl State {
         step
     }
 
+    /// What is recorded for the next place at this level, if it is an answer to this word. Moves nowhere.
+    pub(super) fn recorded_answer<T>(
+        &self,
+        name: &str,
+        found: impl FnOnce(&Answer) -> Option<T>,
+    ) -> Option<T> {
+        let mut path = self.path.borrow_mut();
+        path.push(self.next.get());
+        let answers = self.answers.borrow();
+        let answer = answers.get(path.as_slice()).filter(|answer| answer.name == name);
+        let told = self.recorded_tells.borrow().contains_key(path.as_slice());
+        let found = answer.filter(|_| !told).and_then(found);
+        path.pop();
+        found
+    }
+
     /// Runs one branch of the branching word at `step`: places inside it start again from 0.
     pub(super) fn in_branch<T>(
         &self,
@@ -285,7 +302,7 @@ impl State {
         self.told.borrow_mut().push(asked);
     }
 
-    pub(super) fn replayed_answer(&self, step: StepId) {
+    pub(super) fn replayed_answer(&self, step: Rc<StepId>) {
         self.replayed_answers.borrow_mut().push(step);
     }
 
@@ -306,34 +323,44 @@ impl State {
         let waiting = self.waiting.take();
         let told = self.told.take();
         let ending = self.ending.take();
-        self.answered_within(&ending, &result)
-            .unwrap_or_else(|| match ending {
-                Some(Ending::Waiting) => Advance::Asks { waiting, told },
-                Some(Ending::Interrupted(why)) => Advance::Interrupted { why },
-                Some(Ending::Diverged {
-                    step,
-                    recorded,
-                    found,
-                }) => Advance::Diverged {
-                    step,
-                    recorded,
-                    found,
-                },
-                Some(Ending::Failed(thrown)) => {
-                    let around = result.err().map(|error| *error);
-                    let (at, file, chain) = around.map_or((None, None, Vec::new()), |error| {
-                        (error.at, error.file, error.chain)
-                    });
-                    Advance::Failed {
-                        error: Failure::of(thrown, at, chain).in_file(file),
-                        told,
-                    }
+        let differs = self.answered_within(&ending, &result);
+        self.forget();
+        differs.unwrap_or_else(|| match ending {
+            Some(Ending::Waiting) => Advance::Asks { waiting, told },
+            Some(Ending::Interrupted(why)) => Advance::Interrupted { why },
+            Some(Ending::Diverged {
+                step,
+                recorded,
+                found,
+            }) => Advance::Diverged {
+                step,
+                recorded,
+                found,
+            },
+            Some(Ending::Failed(thrown)) => {
+                let around = result.err().map(|error| *error);
+                let (at, file, chain) = around.map_or((None, None, Vec::new()), |error| {
+                    (error.at, error.file, error.chain)
+                });
+                Advance::Failed {
+                    error: Failure::of(thrown, at, chain).in_file(file),
+                    told,
                 }
-                None => match result {
-                    Ok(value) => Advance::Returned { value, told },
-                    Err(error) => Advance::Failed { error: *error, told },
-                },
-            })
+            }
+            None => match result {
+                Ok(value) => Advance::Returned { value, told },
+                Err(error) => Advance::Failed { error: *error, told },
+            },
+        })
+    }
+
+    /// Lets go of what the job gave, so that its owner may change it without a copy.
+    fn forget(&self) {
+        self.replayed_answers.borrow_mut().clear();
+        self.replayed_tells.borrow_mut().clear();
+        self.inputs.take();
+        self.answers.take();
+        self.recorded_tells.take();
     }
 
     /// A divergence where something recorded was never reached. A branch, once begun, is begun in every
@@ -351,19 +378,20 @@ impl State {
         let answers = self.answers();
         let replayed = self.replayed_answers.borrow();
         if replayed.len() < answers.len()
-            && let Some((step, Answer { asked, .. })) =
-                answers.iter().find(|(step, _)| !replayed.contains(step))
+            && let known = replayed.iter().map(|step| &**step).collect::<BTreeSet<_>>()
+            && let Some((step, answer)) = answers.iter().find(|(step, _)| !known.contains(step))
         {
             return Some(Advance::Diverged {
                 step: step.clone(),
-                recorded: asked.clone(),
+                recorded: answer.asked(),
                 found,
             });
         }
         let tells = self.recorded_tells.borrow();
         let replayed = self.replayed_tells.borrow();
         if replayed.len() < tells.len()
-            && let Some((step, digest)) = tells.iter().find(|(step, _)| !replayed.contains(step))
+            && let known = replayed.iter().collect::<BTreeSet<_>>()
+            && let Some((step, digest)) = tells.iter().find(|(step, _)| !known.contains(step))
         {
             return Some(Advance::Diverged {
                 step: step.clone(),

@@ -2,6 +2,7 @@
 //! branching word; in its first branch, the second thing". Never a time and never a random id, so a replay
 //! finds the same places.
 
+use std::borrow::Borrow;
 use std::fmt;
 use std::str::FromStr;
 
@@ -28,6 +29,13 @@ impl StepId {
     /// How many branching words stand around this place.
     pub fn depth(&self) -> usize {
         self.0.len() / 2
+    }
+}
+
+/// The order of numbers is that of places, so a place can be looked up by its numbers alone.
+impl Borrow<[u32]> for StepId {
+    fn borrow(&self) -> &[u32] {
+        &self.0
     }
 }
 

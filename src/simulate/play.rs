@@ -43,6 +43,8 @@ pub struct Ground {
     pub revert: (Bundle, Arc<Loaded>),
     /// Our own playbook that acts by hand.
     pub act: Bundle,
+    /// Every playbook, for scripts that start others.
+    pub playbooks: Arc<BTreeMap<String, Bundle>>,
 }
 
 /// One run and its journal.
@@ -126,6 +128,7 @@ pub async fn play(
     // Every wait is slept in the store, so that the clock can jump over it.
     context.stay_ms = 0;
     context.open(playbook.bundle.digest, loaded.clone());
+    context.offer(ground.playbooks.clone());
     context.open(ground.revert.0.digest, ground.revert.1.clone());
     let context = Arc::new(context);
     let (kicks, _) = mpsc::channel(1);

@@ -189,11 +189,21 @@ impl Suite {
                 revert: (revert, opened),
                 connectors,
                 evaluators,
+                playbooks: Arc::default(),
             },
             invoker,
             loaded: Mutex::default(),
             threads,
         })
+    }
+
+    /// The same, for scripts that start playbooks of this catalog.
+    pub fn over(mut self, playbooks: &playbook::Catalog) -> Suite {
+        let bundles = playbooks
+            .all()
+            .map(|one| (one.manifest.id.clone(), one.bundle.clone()));
+        self.ground.playbooks = Arc::new(bundles.collect());
+        self
     }
 
     /// Runs every case; `progress` is told how many are over. Verdicts come in the order of the cases.

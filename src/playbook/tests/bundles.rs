@@ -68,7 +68,7 @@ fn the_same_content_has_the_same_digest_wherever_it_lies() {
     let moved = Catalog::load(&[dir.path().to_owned()], &connectors()).unwrap();
     let moved = moved.get("malware-on-host").unwrap();
     assert_ne!(moved.folder, "playbooks/endpoint/malware_on_host");
-    let bundle = moved.bundle.clone().published_by("cordon");
+    let bundle = moved.bundle.clone().published_by("cordon").at(malware().place);
     assert_eq!(bundle, malware(), "whoever publishes it");
 }
 

@@ -3,32 +3,38 @@
 
 use std::collections::VecDeque;
 use std::path::Path;
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use cordon::clock::{Clock as _, SystemClock};
-use cordon::id::RunId;
-use cordon::range::{Range, RangeConfig, RunningRange};
+use cordon::id::{AlertId, RunId};
+use cordon::range::RunningRange;
 use cordon::store::{AlertRow, Disposition, RunRow};
+use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::sync::watch;
 
-use crate::check;
-use crate::scenario::{Scenario, host};
-use crate::server::{Ended, Server};
+use crate::check::{self, Changes};
+use crate::estate::{self, APPROVER, KEY};
+use crate::scenario::{Estate as Systems, Scenario};
+use crate::server::{Ended, Order, Server};
+use crate::witness::Sent;
 
 /// How long a case may take before its runs count as stuck.
-const PATIENCE: Duration = Duration::from_secs(45);
+const PATIENCE: Duration = Duration::from_secs(60);
 const LOOK: Duration = Duration::from_millis(25);
-const LEDGER: &str = "ledger.jsonl";
-const KEY: &str = "a key for tests, not secret";
+const STORE: &str = "sqlite:cordon.db";
 
-/// A folder to start cases from: configuration, content, an empty database, and the token of its first start.
+/// A folder to start cases from: configuration, content, an empty database, and the tokens of its first start.
 pub struct Ground {
     dir: TempDir,
     token: String,
+    /// The token of whoever approves.
+    approver: String,
     /// The run to undo.
     contained: Option<RunId>,
+    /// What was sent already.
+    sent: Vec<Sent>,
 }
 
 /// What a case showed.
@@ -44,6 +50,10 @@ pub struct Played {
     pub settled_ms: Vec<u64>,
     /// From each start to listening, ms.
     pub up_ms: Vec<u64>,
+    /// The most calls that one thread made, by name, where they were traced.
+    pub calls: Vec<(&'static str, u64)>,
+    /// How often each vendor was changed.
+    pub changes: Changes,
     pub violations: Vec<String>,
 }
 
@@ -53,6 +63,8 @@ struct Estate<'a> {
     client: reqwest::Client,
     /// Where the server listens now.
     url: watch::Sender<String>,
+    /// What was answered 2xx.
+    sent: Mutex<Vec<Sent>>,
 }
 
 /// One for all cases: building one reads the machine's root certificates, which takes longer than a case's work.
@@ -71,70 +83,31 @@ fn client() -> reqwest::Client {
 }
 
 async fn start_range(scenario: &Scenario, dir: &Path) -> RunningRange {
-    let config = RangeConfig {
-        seed: scenario.hosts.iter().map(|name| host(name)).collect(),
-        ledger: Some(dir.join(LEDGER)),
-        ..RangeConfig::default()
-    };
-    let range = Range::start(config).await.unwrap();
-    let text = format!(
-        r#"
-[server]
-listen = "127.0.0.1:0"
-[store]
-url = "sqlite:cordon.db"
-[content]
-playbooks = "playbooks"
-[[source]]
-name = "generic"
-use = "generic"
-auth = {{ kind = "header", header = "x-cordon-key", secrets = ["file:key"] }}
-[connectors.crowdstrike]
-base_url = "{}"
-credentials = {{ client_id = "file:client-id", client_secret = "file:client-secret" }}
-lag = "200ms"
-in_flight = "300ms"
-propagation = "2s"
-timeout = "2s"
-"#,
-        range.base_url()
-    );
-    std::fs::write(dir.join("cordon.toml"), text).unwrap();
+    let range = estate::range(&scenario.hosts(), dir).await;
+    estate::write(dir, scenario.estate, &range, STORE);
     range
 }
 
 /// Makes the ground of a scenario: what happens before the first kill.
 pub async fn prepare(scenario: &Scenario) -> Ground {
     let dir = tempfile::tempdir().unwrap();
-    for (name, text) in [
-        ("key", KEY),
-        ("client-id", "range-client"),
-        ("client-secret", "range-secret"),
-    ] {
-        std::fs::write(dir.path().join(name), text).unwrap();
-    }
+    std::fs::create_dir_all(dir.path().join("playbooks")).unwrap();
     for playbook in scenario.playbooks {
-        let folder = dir.path().join("playbooks").join(playbook.id);
-        std::fs::create_dir_all(&folder).unwrap();
-        for (name, text) in [
-            ("playbook.toml", playbook.manifest()),
-            ("playbook.rhai", playbook.script()),
-            ("trigger.yml", playbook.trigger()),
-        ] {
-            std::fs::write(folder.join(name), text).unwrap();
-        }
+        estate::write_playbook(dir.path(), playbook);
     }
     let range = start_range(scenario, dir.path()).await;
     let mut server = Server::start(dir.path(), None, None).await.unwrap().unwrap();
     let token = server.token.clone().expect("the first start prints a token");
+    let estate = Estate {
+        dir: dir.path(),
+        token: token.clone(),
+        client: client(),
+        url: watch::channel(server.url.clone()).0,
+        sent: Mutex::default(),
+    };
+    let approver = estate.token_for(APPROVER).await;
     let mut contained = None;
     if scenario.undo {
-        let estate = Estate {
-            dir: dir.path(),
-            token: token.clone(),
-            client: client(),
-            url: watch::channel(server.url.clone()).0,
-        };
         estate.deliver(scenario).await;
         let begun = Instant::now();
         while contained.is_none() {
@@ -146,15 +119,24 @@ pub async fn prepare(scenario: &Scenario) -> Ground {
     }
     assert_eq!(server.stop().await, Ok(Ended::Orderly));
     range.stop().await;
+    let sent = estate.sent.into_inner().unwrap();
     Ground {
         dir,
         token,
+        approver,
         contained,
+        sent,
     }
 }
 
-/// Plays a case from its ground. The server dies at each point of `kills` in turn, counted from each start.
-pub async fn play(scenario: &Scenario, ground: &Ground, kills: &[u64]) -> Played {
+/// Plays a case from its ground. The server dies at each of `kills` in turn, counted from each start. `undisturbed` is
+/// what came out without a kill.
+pub async fn play(
+    scenario: &Scenario,
+    ground: &Ground,
+    kills: &[Order],
+    undisturbed: Option<&Changes>,
+) -> Played {
     let dir = tempfile::tempdir().unwrap();
     copy(ground.dir.path(), dir.path());
     let range = start_range(scenario, dir.path()).await;
@@ -166,6 +148,7 @@ pub async fn play(scenario: &Scenario, ground: &Ground, kills: &[u64]) -> Played
         token: ground.token.clone(),
         client: client(),
         url: watch::channel(String::new()).0,
+        sent: Mutex::new(ground.sent.clone()),
     };
     let mut played = Played::default();
     let mut starts = Vec::new();
@@ -177,19 +160,26 @@ pub async fn play(scenario: &Scenario, ground: &Ground, kills: &[u64]) -> Played
             }
         };
         let serve = estate.serve(scenario, kills, &mut played, &mut starts);
-        tokio::pin!(send, serve);
-        // The sender repeats until it is answered, for as long as the case lasts.
-        tokio::select! {
-            served = &mut serve => served,
-            () = &mut send => serve.await,
+        let people = estate.approve(scenario, &ground.approver);
+        tokio::pin!(send, serve, people);
+        let mut sending = true;
+        // The sender repeats until it is answered, and people look, for as long as the case lasts.
+        loop {
+            tokio::select! {
+                served = &mut serve => break served,
+                () = &mut send, if sending => sending = false,
+                () = &mut people => {}
+            }
         }
     };
     match served {
         Ok(()) => {
             let ledger = range.ledger();
-            let hosts = range.hosts();
-            let found = check::check(scenario, &dir.path().join("cordon.db"), &ledger, &hosts, &starts).await;
+            let sent = estate.sent.lock().unwrap().clone();
+            let db = dir.path().join("cordon.db");
+            let found = check::check(scenario, &db, &ledger, &sent, &starts, undisturbed).await;
             played.violations.extend(found.violations);
+            played.changes = found.changes;
             played.resumed_ms = found.resumed_ms;
         }
         Err(why) => {
@@ -198,22 +188,38 @@ pub async fn play(scenario: &Scenario, ground: &Ground, kills: &[u64]) -> Played
         }
     }
     range.stop().await;
+    if let [Order::Traced(names)] = kills {
+        played.calls = names.iter().map(|name| (*name, most(dir.path(), name))).collect();
+    }
     played
+}
+
+/// The most calls of a name that one thread made, by the traces in a folder, which are one file for each thread.
+fn most(dir: &Path, name: &str) -> u64 {
+    let files = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap());
+    let traces = files.filter(|file| file.file_name().to_string_lossy().starts_with("calls."));
+    let begins = format!("{name}(");
+    let counts = traces.map(|file| {
+        let text = std::fs::read_to_string(file.path()).unwrap_or_default();
+        text.lines().filter(|line| line.starts_with(&begins)).count()
+    });
+    counts.max().map_or(0, |most| u64::try_from(most).unwrap())
 }
 
 impl Estate<'_> {
     async fn serve(
         &self,
         scenario: &Scenario,
-        kills: &[u64],
+        kills: &[Order],
         played: &mut Played,
         starts: &mut Vec<i64>,
     ) -> Result<(), String> {
         let log = self.dir.join("points");
-        let mut orders: VecDeque<u64> = kills.iter().copied().collect();
+        let mut orders: VecDeque<Order> = kills.iter().cloned().collect();
         let begun = Instant::now();
         let mut started = Instant::now();
-        let mut server = Server::start(self.dir, orders.pop_front(), Some(&log)).await?;
+        let mut order = orders.pop_front();
+        let mut server = Server::start(self.dir, order.clone(), Some(&log)).await?;
         loop {
             let ended = match &mut server {
                 Some(server) => server.ended()?,
@@ -250,13 +256,16 @@ impl Estate<'_> {
                 None => tokio::time::sleep(LOOK).await,
                 Some(Ended::Orderly) => break,
                 Some(Ended::Killed) => {
-                    played.kills.push(last_line(&log));
+                    played.kills.push(match &order {
+                        Some(Order::Syscall(name, _)) => (*name).to_owned(),
+                        _ => last_line(&log),
+                    });
                     started = Instant::now();
                     starts.push(SystemClock.now().0);
-                    let order = orders.pop_front();
+                    order = orders.pop_front();
                     // Without an order every point would be noted, and the name of the kill be lost among them.
                     let log = order.is_some().then_some(log.as_path());
-                    server = Server::start(self.dir, order, log).await?;
+                    server = Server::start(self.dir, order.clone(), log).await?;
                 }
             }
         }
@@ -278,6 +287,15 @@ impl Estate<'_> {
                     .all(|alert| alert.disposition != Disposition::Pending)
             })
             && (scenario.expected.holders > 0 || self.holds_nothing().await)
+            && (scenario.estate == Systems::Falcon || self.told_everybody().await)
+    }
+
+    /// Whether every notice that the journal gave rise to has reached somebody.
+    async fn told_everybody(&self) -> bool {
+        let Some(Value::Array(list)) = self.list("notifications").await else {
+            return false;
+        };
+        list.iter().all(|notice| notice["state"] == "delivered")
     }
 
     async fn holds_nothing(&self) -> bool {
@@ -300,10 +318,15 @@ impl Estate<'_> {
     /// Sends every alert until it is answered 2xx, as a SIEM does.
     async fn deliver(&self, scenario: &Scenario) {
         for alert in scenario.alerts {
-            self.until_answered("/hooks/generic", |request| {
-                request.header("x-cordon-key", KEY).body(alert.body())
-            })
-            .await;
+            let body = alert.body(&estate::channel());
+            let answer = self
+                .until_answered("/hooks/generic", |request| {
+                    request.header("x-cordon-key", KEY).body(body.clone())
+                })
+                .await;
+            let alert: AlertId = serde_json::from_value(answer["alert"].clone()).unwrap();
+            let sent = Sent { alert, runs: Some(1) };
+            self.sent.lock().unwrap().push(sent);
         }
     }
 
@@ -316,20 +339,51 @@ impl Estate<'_> {
         .await;
     }
 
+    /// Makes a principal.
+    async fn token_for(&self, name: &str) -> String {
+        let body = json!({ "name": name }).to_string();
+        let made = self
+            .until_answered("/api/tokens", |request| {
+                request.bearer_auth(&self.token).body(body.clone())
+            })
+            .await;
+        made["token"].as_str().unwrap().to_owned()
+    }
+
+    /// Agrees to whatever is asked, for as long as the case lasts.
+    async fn approve(&self, scenario: &Scenario, token: &str) {
+        if scenario.estate == Systems::Falcon {
+            return std::future::pending().await;
+        }
+        loop {
+            tokio::time::sleep(LOOK * 4).await;
+            let Some(Value::Array(list)) = self.list("approvals").await else {
+                continue;
+            };
+            for asked in list.iter().filter(|asked| asked["open"] == true) {
+                let path = format!("/api/approvals/{}/approve", asked["id"].as_str().unwrap());
+                let url = format!("{}{path}", *self.url.borrow());
+                let body = json!({ "reason": "seen", "digest": asked["digest"] });
+                // An answer that is lost, or comes to a server that is dying, is given again by the next look.
+                let _ = self.client.post(url).bearer_auth(token).json(&body).send().await;
+            }
+        }
+    }
+
+    /// Asks until it is answered 2xx, and answers with the body.
     async fn until_answered(
         &self,
         path: &str,
         with: impl Fn(reqwest::RequestBuilder) -> reqwest::RequestBuilder,
-    ) {
+    ) -> Value {
         loop {
             let url = format!("{}{path}", *self.url.borrow());
             let request = self.client.post(url).header("content-type", "application/json");
-            if with(request)
-                .send()
-                .await
-                .is_ok_and(|answer| answer.status().is_success())
+            if let Ok(answer) = with(request).send().await
+                && answer.status().is_success()
+                && let Ok(body) = answer.json().await
             {
-                return;
+                return body;
             }
             tokio::time::sleep(LOOK).await;
         }

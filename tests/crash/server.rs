@@ -12,6 +12,17 @@ use tokio::sync::watch;
 /// How long a start or an orderly stop may take.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// When the child is to die.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Order {
+    /// At the n-th crash point it passes.
+    Point(u64),
+    /// At the n-th call of this name that one of its threads makes.
+    Syscall(&'static str, u64),
+    /// Never: the calls of these names that its threads make are written into its folder, as `calls.N`.
+    Traced(&'static [&'static str]),
+}
+
 /// How the child ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ended {
@@ -36,23 +47,50 @@ struct Heard {
 }
 
 impl Server {
-    /// Starts one in `dir` and waits until it listens. `at` is the crash point to die at; `None` where the child
+    /// Starts one in `dir` and waits until it listens. `at` says when to die; `None` where the child
     /// died there before it listened.
-    pub async fn start(dir: &Path, at: Option<u64>, log: Option<&Path>) -> Result<Option<Server>, String> {
+    pub async fn start(dir: &Path, at: Option<Order>, log: Option<&Path>) -> Result<Option<Server>, String> {
+        let binary = std::env::var_os("CORDON_BIN").unwrap_or_else(|| env!("CARGO_BIN_EXE_cordon").into());
+        let mut command = match &at {
+            // The tracer is the child's child, so that what is started, watched and ended here is the server.
+            Some(Order::Syscall(name, n)) => {
+                let mut command = Command::new("strace");
+                command
+                    .args(["-D", "-f", "-qq", "-o", "/dev/null", "--seccomp-bpf", "-e"])
+                    .arg(format!("trace={name}"))
+                    .arg("-e")
+                    .arg(format!("inject={name}:signal=KILL:when={n}"))
+                    .arg(binary);
+                command
+            }
+            Some(Order::Traced(names)) => {
+                let mut command = Command::new("strace");
+                command
+                    .args(["-D", "-ff", "-qq", "-o", "calls", "--seccomp-bpf", "-e"])
+                    .arg(format!("trace={}", names.join(",")))
+                    .arg(binary);
+                command
+            }
+            _ => Command::new(binary),
+        };
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        command.env_clear().env("PATH", path);
+        command.args(["serve", "--config", "cordon.toml"]);
+        if let Some(Order::Point(at)) = &at {
+            command.env("CORDON_CRASH_AT", at.to_string());
+        }
+        Server::begin(dir, command, log).await
+    }
+
+    async fn begin(dir: &Path, mut command: Command, log: Option<&Path>) -> Result<Option<Server>, String> {
         let begun = Instant::now();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_cordon"));
         command
-            .args(["serve", "--config", "cordon.toml"])
             .current_dir(dir)
-            .env_clear()
             .env("CORDON_LOG", "info")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .kill_on_drop(true);
-        if let Some(at) = at {
-            command.env("CORDON_CRASH_AT", at.to_string());
-        }
         if let Some(log) = log {
             command.env("CORDON_CRASH_LOG", log);
         }

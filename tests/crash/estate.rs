@@ -4,12 +4,43 @@ use std::path::Path;
 
 use cordon::range::{Channel, Range, RangeConfig, RunningRange};
 
-use crate::scenario::{Estate, Playbook};
-
 pub const KEY: &str = "a key for tests, not secret";
 pub const LEDGER: &str = "ledger.jsonl";
 /// Who may approve.
 pub const APPROVER: &str = "ana";
+
+/// The systems that are there.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Estate {
+    /// Falcon alone; nobody is told anything.
+    Falcon,
+    /// Falcon, Okta, AWS, Slack and mail of a small company; people are told, and approve.
+    Company,
+}
+
+/// A playbook of the battery's own, started by findings with its rule; those that are shipped come beside it.
+pub struct Playbook {
+    pub id: &'static str,
+    pub script: &'static str,
+}
+
+impl Playbook {
+    pub fn manifest(&self) -> String {
+        format!(
+            "id = \"{}\"\ntitle = \"Of the battery\"\nkind = \"response\"\nowner = \"tests\"\non_failure = \"keep\"\n",
+            self.id
+        )
+    }
+
+    pub fn trigger(&self) -> String {
+        format!(
+            "title: Start {rule}\nlogsource: {{ product: cordon, category: finding }}\ndetection:\n  \
+             rule: {{ rule.uid: {rule} }}\n  condition: rule\nlevel: high\n\
+             cordon: {{ window: 1h }}\n",
+            rule = self.id
+        )
+    }
+}
 
 /// The channel people are told in.
 pub fn channel() -> String {

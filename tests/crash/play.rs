@@ -15,8 +15,8 @@ use tempfile::TempDir;
 use tokio::sync::watch;
 
 use crate::check::{self, Changes};
-use crate::estate::{self, APPROVER, KEY};
-use crate::scenario::{Estate as Systems, Scenario};
+use crate::estate::{self, APPROVER, Estate as Systems, KEY};
+use crate::scenario::Scenario;
 use crate::server::{Ended, Order, Server};
 use crate::witness::Sent;
 

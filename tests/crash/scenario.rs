@@ -4,20 +4,7 @@
 use cordon::journal::End;
 use cordon::range::{Fault, FaultKind, LateAnswer};
 
-/// The systems that are there.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Estate {
-    /// Falcon alone; nobody is told anything.
-    Falcon,
-    /// Falcon, Okta, AWS, Slack and mail of a small company; people are told, and approve.
-    Company,
-}
-
-/// A playbook of the battery's own, started by findings with its rule; those that are shipped come beside it.
-pub struct Playbook {
-    pub id: &'static str,
-    pub script: &'static str,
-}
+use crate::estate::{Estate, Playbook};
 
 /// An alert with one finding.
 pub struct Alert {
@@ -385,7 +372,7 @@ impl Scenario {
             .any(|playbook| playbook.script.contains("lease:"))
     }
 
-    /// Whether its alert starts a playbook of the battery's own, that tells nobody by itself.
+    /// The hosts its alerts are about.
     pub fn hosts(&self) -> Vec<&'static str> {
         let affected = self.alerts.iter().flat_map(|alert| alert.affected);
         let mut hosts: Vec<&str> = affected
@@ -395,24 +382,6 @@ impl Scenario {
         hosts.sort_unstable();
         hosts.dedup();
         hosts
-    }
-}
-
-impl Playbook {
-    pub fn manifest(&self) -> String {
-        format!(
-            "id = \"{}\"\ntitle = \"Of the battery\"\nkind = \"response\"\nowner = \"tests\"\non_failure = \"keep\"\n",
-            self.id
-        )
-    }
-
-    pub fn trigger(&self) -> String {
-        format!(
-            "title: Start {rule}\nlogsource: {{ product: cordon, category: finding }}\ndetection:\n  \
-             rule: {{ rule.uid: {rule} }}\n  condition: rule\nlevel: high\n\
-             cordon: {{ key: [affected.uid, rule.uid], window: 1h }}\n",
-            rule = self.id
-        )
     }
 }
 

@@ -1,0 +1,217 @@
+//! The battery: load, kills, peace, judgement, figures.
+
+use std::io::Write as _;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use cordon::range::{Range, RangeConfig, RunningRange};
+use cordon::store::Store;
+use cordon::store::sqlite::{Options, SqliteStore};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::estate::{Estate, LEDGER, write, write_playbook};
+use crate::figures::{Spread, resumes, takeovers};
+use crate::form::{Form, Keep};
+use crate::load::{PLAYBOOKS, RUNS_EACH, range, send};
+use crate::nodes::Nodes;
+use crate::witness::{Facts, violations};
+
+/// How long everything may take to come to rest once nobody is killed any more.
+const PEACE: Duration = Duration::from_secs(120);
+
+/// Written past the capture of the test harness, so that the figures are always seen.
+fn say(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{text}");
+}
+
+/// Plays it; panics where anything is not as it has to be.
+pub async fn kill_under_load(form: &Form) {
+    let begun = Instant::now();
+    say(&format!("kill battery: {form}"));
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let client = reqwest::Client::builder()
+        .no_proxy()
+        .timeout(Duration::from_secs(5))
+        .build()
+        .unwrap();
+    let house = tempfile::tempdir().unwrap();
+    let range = Range::start(RangeConfig {
+        ledger: Some(house.path().join(LEDGER)),
+        ..range()
+    })
+    .await
+    .unwrap();
+    let folders: Vec<TempDir> = (0..form.nodes()).map(|_| tempfile::tempdir().unwrap()).collect();
+    let url = match &form.keep {
+        Keep::Sqlite => format!("sqlite:{}", house.path().join("cordon.db").display()),
+        Keep::Redis(url) => url.clone(),
+    };
+    for folder in &folders {
+        write(folder.path(), Estate::Company, &range, &url);
+        for playbook in &PLAYBOOKS {
+            write_playbook(folder.path(), playbook);
+        }
+    }
+    let mut nodes = Nodes::start(folders.iter().map(TempDir::path).collect()).await;
+    let token = nodes.token();
+
+    let alerts = form.runs.div_ceil(RUNS_EACH);
+    let sending = tokio::spawn(send(
+        alerts,
+        Duration::from_millis(form.pace_ms),
+        nodes.urls(),
+        client.clone(),
+    ));
+    let over = Arc::new(AtomicBool::new(false));
+    let watching = tokio::spawn(in_flight(
+        client.clone(),
+        nodes.urls(),
+        token.clone(),
+        over.clone(),
+    ));
+    let deaths = nodes.kill(form, || sending.is_finished()).await;
+    let sent = sending.await.unwrap();
+    over.store(true, Ordering::SeqCst);
+    let in_flight = watching.await.unwrap();
+    let calm = at_rest(&client, &nodes, &token).await;
+    assert!(
+        calm,
+        "it does not come to rest: {}\nagain with: {}",
+        nodes.last_words(),
+        form.again()
+    );
+    nodes.stop().await;
+
+    let store = open(&form.keep, house.path()).await;
+    let facts = Facts::gather(&*store, &sent, range.ledger().lines())
+        .await
+        .unwrap();
+    report(form, &facts, &deaths, &in_flight, begun, &range);
+    range.stop().await;
+}
+
+/// The store, once nobody else has it.
+async fn open(keep: &Keep, house: &Path) -> Box<dyn Store> {
+    match keep {
+        Keep::Sqlite => Box::new(SqliteStore::open(&house.join("cordon.db"), Options::default()).unwrap()),
+        Keep::Redis(url) => panic!("`{url}`: this build has no store on Redis"),
+    }
+}
+
+async fn get(client: &reqwest::Client, url: &str, token: &str, path: &str) -> Option<Value> {
+    let answer = client
+        .get(format!("{url}{path}"))
+        .bearer_auth(token)
+        .send()
+        .await
+        .ok()?;
+    answer.json().await.ok()
+}
+
+/// How many runs were under way, seen once a second.
+async fn in_flight(
+    client: reqwest::Client,
+    urls: tokio::sync::watch::Receiver<Vec<Option<String>>>,
+    token: String,
+    over: Arc<AtomicBool>,
+) -> Spread {
+    let mut seen = Vec::new();
+    while !over.load(Ordering::SeqCst) {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        let url = urls.borrow().iter().flatten().next().cloned();
+        let Some(url) = url else { continue };
+        let list = get(&client, &url, &token, "/api/runs?status=open&limit=500").await;
+        let runs = list.as_ref().and_then(|list| list["runs"].as_array());
+        seen.extend(runs.map(|runs| u64::try_from(runs.len()).unwrap()));
+    }
+    Spread::of(seen)
+}
+
+/// Whether everything comes to rest: no run open, nothing held, no alert pending.
+async fn at_rest(client: &reqwest::Client, nodes: &Nodes<'_>, token: &str) -> bool {
+    let begun = Instant::now();
+    let url = nodes.urls().borrow().iter().flatten().next().cloned().unwrap();
+    let mut quiet = 0;
+    while begun.elapsed() < PEACE {
+        let mut still = true;
+        for (path, what) in [
+            ("/api/runs?status=open&limit=1", "runs"),
+            ("/api/contained", "contained"),
+            ("/api/alerts?disposition=pending&limit=1", "alerts"),
+        ] {
+            let list = get(client, &url, token, path).await.unwrap_or_default();
+            still &= list[what].as_array().is_some_and(Vec::is_empty);
+        }
+        // The end of a lease is a run that is not there yet when the hold is looked at: look again.
+        quiet = if still { quiet + 1 } else { 0 };
+        if quiet == 3 {
+            return true;
+        }
+        tokio::time::sleep(Duration::from_millis(300)).await;
+    }
+    false
+}
+
+fn report(
+    form: &Form,
+    facts: &Facts,
+    deaths: &[crate::nodes::Death],
+    in_flight: &Spread,
+    begun: Instant,
+    range: &RunningRange,
+) {
+    let found = violations(facts);
+    for violation in &found {
+        say(&format!("VIOLATION: {violation}"));
+    }
+    let (runs, kills) = (facts.runs.len(), deaths.len());
+    let unended = facts.runs.iter().filter(|run| run.row.end.is_none()).count();
+    let ups = Spread::of(deaths.iter().map(|death| death.up_ms).collect());
+    let changes = range
+        .ledger()
+        .lines()
+        .iter()
+        .filter(|line| line.changed_state())
+        .count();
+    say(&format!("start to listening: {ups}"));
+    say(&format!(
+        "runs under way: p50 {} max {}",
+        in_flight.percent(50),
+        in_flight.percent(100)
+    ));
+    let (resume, takeover) = (resumes(facts, deaths), takeovers(facts, deaths));
+    match form.keep {
+        Keep::Sqlite => say(&format!("resume: {resume}")),
+        Keep::Redis(_) => say(&format!("takeover: {takeover}")),
+    }
+    say(&format!(
+        "kill battery: {kills} kills, {runs} runs of {} alerts, {changes} changes at vendors, {} violations, \
+         resume p50 {} p99 {} ms, takeover p50 {} p99 {} ms, in {} s; again with: {}",
+        facts.sent.len(),
+        found.len(),
+        resume.percent(50),
+        resume.percent(99),
+        takeover.percent(50),
+        takeover.percent(99),
+        begun.elapsed().as_secs(),
+        form.again()
+    ));
+    assert_eq!(
+        found.len(),
+        0,
+        "violations, see above; again with: {}",
+        form.again()
+    );
+    assert_eq!(unended, 0, "runs have not ended");
+    assert_eq!(
+        facts.sent.len(),
+        usize::try_from(form.runs.div_ceil(RUNS_EACH)).unwrap()
+    );
+    assert!(
+        u64::try_from(kills).unwrap() >= form.kills,
+        "{kills} kills are too few"
+    );
+}

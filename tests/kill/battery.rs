@@ -96,7 +96,7 @@ pub async fn kill_under_load(form: &Form) {
 /// The store, once nobody else has it.
 async fn open(keep: &Keep, house: &Path) -> Box<dyn Store> {
     match keep {
-        Keep::Sqlite => Box::new(SqliteStore::open(&house.join("cordon.db"), Options::default()).unwrap()),
+        Keep::Sqlite => Box::new(SqliteStore::open(house.join("cordon.db"), Options::default()).unwrap()),
         Keep::Redis(url) => panic!("`{url}`: this build has no store on Redis"),
     }
 }

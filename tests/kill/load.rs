@@ -128,8 +128,7 @@ pub async fn send(
         while senders.try_join_next().is_some() {}
     }
     while senders.join_next().await.is_some() {}
-    let sent = std::mem::take(&mut *sent.lock().unwrap());
-    sent
+    std::mem::take(&mut *sent.lock().unwrap())
 }
 
 async fn post(client: &reqwest::Client, url: &str, body: &str) -> Option<AlertId> {

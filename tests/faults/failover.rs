@@ -1,0 +1,266 @@
+//! Primaries under load that die, freeze, are cut off, and are followed by a replica that does not have everything. In
+//! `strict` nothing that was acknowledged is lost; in `relaxed` each loss is found, and nothing is written after it.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use crate::open::Durability;
+use cordon::id::Partition;
+
+use crate::blow::{Blow, deal};
+use crate::cut::{Cuts, Way};
+use crate::dice::Dice;
+use crate::estate::{Estate, Layout};
+use crate::judge::judge;
+use crate::load::{Board, Load};
+use crate::server::PORT;
+use crate::{open, say, seed, variable};
+
+const CLIENTS: usize = 12;
+/// Longest from a blow to a write in each partition it fell on.
+const PATIENCE: Duration = Duration::from_secs(45);
+
+#[derive(Default)]
+struct Sum {
+    rounds: u64,
+    failovers: u64,
+    acked: u64,
+    lost: u64,
+    losses: u64,
+    detected: u64,
+    false_alarms: u64,
+    again: u64,
+    fenced: u64,
+    first_ms: Vec<i64>,
+    violations: Vec<String>,
+}
+
+async fn round(estate: &mut Estate, cuts: &Cuts, blow: Blow, durability: Durability, n: u64, sum: &mut Sum) {
+    let name = format!("{:?} {durability:?} {blow:?} round {n}", estate.layout);
+    let mut dice = Dice::of(seed(), &name);
+    let url = estate.url(&format!("round{n}:"));
+    let mut stores = Vec::new();
+    for node in 0..3 {
+        stores.push(open::redis(&url, durability, &format!("{n}-{node}")).await);
+    }
+    let board = Board::new();
+    let load = Load::start(&stores, CLIENTS, seed().wrapping_add(n), &board);
+    tokio::time::sleep(Duration::from_millis(700)).await;
+    let partition = Partition::number(u8::try_from(dice.below(16)).unwrap()).unwrap();
+    let primary = estate.primary_of(partition).unwrap();
+    let affected = estate.partitions_of(primary);
+    tokio::task::block_in_place(|| deal(blow, estate, cuts, partition, &mut dice, &board));
+    let begun = Instant::now();
+    while board.heard_of(&affected) < affected.len() && begun.elapsed() < PATIENCE {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    if board.heard_of(&affected) < affected.len() {
+        let errors = board.errors.lock().unwrap().clone();
+        sum.violations.push(format!(
+            "{name}: still no write in some of {affected:?}: {errors:?}"
+        ));
+    }
+    tokio::time::sleep(Duration::from_millis(700)).await;
+    let told = load.stop().await;
+    drop(stores);
+    tokio::task::block_in_place(|| estate.whole());
+    // One that remembers nothing, so that it answers whatever is there.
+    let fresh = open::redis(&url, Durability::Relaxed, &format!("{n}-judge")).await;
+    let found = judge(&fresh, &told).await;
+    let parked = board.parked.lock().unwrap().clone();
+    sum.rounds += 1;
+    sum.failovers += u64::from(blow.fails_over());
+    sum.acked += found.acked;
+    sum.lost += found.lost_in_all();
+    sum.again += board.again.load(std::sync::atomic::Ordering::SeqCst);
+    sum.fenced += board.fenced.load(std::sync::atomic::Ordering::SeqCst);
+    let first = board.first_write_ms(&affected);
+    sum.first_ms.extend(first.filter(|_| blow.fails_over()));
+    let mut wrong: Vec<String> = board.violations.lock().unwrap().clone();
+    wrong.extend(found.violations.iter().cloned());
+    for (partition, lost) in &found.lost {
+        sum.losses += 1;
+        if parked.contains_key(partition) {
+            sum.detected += 1;
+        } else {
+            wrong.push(format!(
+                "p{partition:02} lost {lost} acknowledged things and nobody noticed"
+            ));
+        }
+        if durability == Durability::Strict && !blow.spares_nobody() {
+            wrong.push(format!("p{partition:02} lost {lost} acknowledged things"));
+        }
+    }
+    let idle = parked
+        .keys()
+        .filter(|partition| !found.lost.contains_key(partition))
+        .count();
+    sum.false_alarms += u64::try_from(idle).unwrap();
+    if durability == Durability::Strict && idle > 0 && !blow.spares_nobody() {
+        wrong.push(format!("parked although nothing is lost: {parked:?}"));
+    }
+    say(&format!(
+        "  {name}: {} acknowledged, {} lost in {} partitions, {} parked, first write after {first:?} ms",
+        found.acked,
+        found.lost_in_all(),
+        found.lost.len(),
+        parked.len()
+    ));
+    for text in wrong {
+        say(&format!("VIOLATION: {name}: {text}"));
+        sum.violations.push(format!("{name}: {text}"));
+    }
+}
+
+async fn battery(layout: Layout, durability: Durability, short: &[Blow]) {
+    let begun = Instant::now();
+    let cuts = Cuts::none();
+    let mut estate = tokio::task::block_in_place(|| Estate::start(layout));
+    let mut sum = Sum::default();
+    let mut dealt: BTreeMap<Blow, u64> = BTreeMap::new();
+    let all = Blow::all(layout);
+    let long = variable("CORDON_FAULTS_FAILOVERS");
+    let mut dice = Dice::of(seed(), &format!("{layout:?} {durability:?}"));
+    let mut n = 0;
+    loop {
+        let blow = match long {
+            // Each in turn first, then whatever comes.
+            Some(failovers) if sum.failovers < failovers => {
+                let turn = usize::try_from(n).unwrap();
+                all.get(turn)
+                    .copied()
+                    .unwrap_or_else(|| all[usize::try_from(dice.below(all.len() as u64)).unwrap()])
+            }
+            None if n < short.len() as u64 => short[usize::try_from(n).unwrap()],
+            _ => break,
+        };
+        round(&mut estate, &cuts, blow, durability, n, &mut sum).await;
+        *dealt.entry(blow).or_default() += 1;
+        n += 1;
+    }
+    sum.first_ms.sort_unstable();
+    let at = |percent: usize| {
+        sum.first_ms
+            .get(sum.first_ms.len().saturating_sub(1) * percent / 100)
+            .copied()
+    };
+    say(&format!("dealt: {dealt:?}"));
+    say(&format!(
+        "{layout:?} {durability:?}: {} rounds, {} failovers, {} acknowledged, {} lost, {} of {} losses detected, {} parked \
+         without a loss, {} asked again, {} claims gone, first write after failover p50 {:?} max {:?} ms, {} violations, \
+         seed {}, in {} s",
+        sum.rounds,
+        sum.failovers,
+        sum.acked,
+        sum.lost,
+        sum.detected,
+        sum.losses,
+        sum.false_alarms,
+        sum.again,
+        sum.fenced,
+        at(50),
+        at(100),
+        sum.violations.len(),
+        seed(),
+        begun.elapsed().as_secs()
+    ));
+    assert!(
+        sum.violations.is_empty(),
+        "{} violations, see above",
+        sum.violations.len()
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sentinel_strict_loses_nothing_acknowledged() {
+    battery(
+        Layout::Sentinel,
+        Durability::Strict,
+        &[Blow::Behind, Blow::Off(Way::Both)],
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sentinel_relaxed_finds_every_loss() {
+    battery(Layout::Sentinel, Durability::Relaxed, &[Blow::Behind]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn cluster_strict_loses_nothing_acknowledged() {
+    battery(
+        Layout::Cluster,
+        Durability::Strict,
+        &[Blow::Behind, Blow::Moved, Blow::Freeze],
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn cluster_relaxed_finds_every_loss() {
+    battery(
+        Layout::Cluster,
+        Durability::Relaxed,
+        &[Blow::Behind, Blow::Usurped],
+    )
+    .await;
+}
+
+/// What the blow is worth: somebody who believes every reply, and waits for no replica, loses what it was told.
+async fn believer(layout: Layout) {
+    let cuts = Cuts::none();
+    let mut estate = tokio::task::block_in_place(|| Estate::start(layout));
+    let partition = Partition::number(3).unwrap();
+    let primary = estate.primary_of(partition).unwrap();
+    let address = format!("redis://{}:{PORT}", estate.servers[primary].ip);
+    let key = format!("believed:{{{partition}}}");
+    let list = key.clone();
+    let believing = tokio::spawn(async move {
+        let client = redis::Client::open(address).unwrap();
+        let mut open = client.get_multiplexed_async_connection().await.unwrap();
+        let mut told = 0_u64;
+        loop {
+            let pushed: redis::RedisResult<u64> = redis::cmd("RPUSH")
+                .arg(&list)
+                .arg(told)
+                .query_async(&mut open)
+                .await;
+            match pushed {
+                Ok(_) => told += 1,
+                Err(_) => return told,
+            }
+        }
+    });
+    let mut dice = Dice::of(seed(), "believer");
+    tokio::task::block_in_place(|| {
+        deal(
+            Blow::Behind,
+            &mut estate,
+            &cuts,
+            partition,
+            &mut dice,
+            &Board::new(),
+        )
+    });
+    let told = believing.await.unwrap();
+    tokio::task::block_in_place(|| estate.whole());
+    let now = estate.primary_of(partition).unwrap();
+    let there: u64 = estate.servers[now].ask(&["LLEN", &key]).parse().unwrap();
+    say(&format!(
+        "{layout:?}: who believes every reply was told of {told} writes and has {there}"
+    ));
+    assert!(
+        there < told,
+        "the blow does not lose anything, so it shows nothing"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sentinel_takes_from_who_believes_replies() {
+    believer(Layout::Sentinel).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn cluster_takes_from_who_believes_replies() {
+    believer(Layout::Cluster).await;
+}

@@ -91,6 +91,8 @@ pub fn deal(
             board.blow();
             estate.servers[primary].kill();
             succession(estate, partition, primary);
+            pause(dice, 0, 1_000);
+            estate.servers[primary].again();
         }
         Blow::Freeze => {
             board.blow();
@@ -112,6 +114,10 @@ pub fn deal(
                 estate.fail_over(replicas[0], Some("TAKEOVER"));
             }
             succession(estate, partition, primary);
+            cuts.heal();
+            if blow == Blow::Behind {
+                estate.servers[primary].again();
+            }
         }
         Blow::OneBehind => {
             let chosen = replicas[usize::try_from(dice.below(2)).unwrap()];
@@ -123,6 +129,8 @@ pub fn deal(
             board.blow();
             estate.servers[primary].kill();
             succession(estate, partition, primary);
+            cuts.heal();
+            estate.servers[primary].again();
             estate.prefer(None);
         }
         Blow::Asked => {

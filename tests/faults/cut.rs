@@ -74,20 +74,6 @@ impl Cuts {
         }
     }
 
-    /// Cuts the processes of one user off from the servers: what they send (`There`), what they are sent (`Back`).
-    /// Connections are known by who opened them.
-    pub fn user(&self, uid: u32, port: u16, way: Way) {
-        if way != Way::Back {
-            self.add("out", &format!("meta skuid {uid} tcp dport {port} drop"));
-        }
-        if way != Way::There {
-            self.add(
-                "in",
-                &format!("ct mark {uid} ct direction reply tcp sport {port} drop"),
-            );
-        }
-    }
-
     fn add(&self, chain: &str, rule: &str) {
         nft(&format!("add rule inet faults {chain} {rule}\n"));
     }

@@ -5,11 +5,7 @@
 pub struct Dice(u64);
 
 impl Dice {
-    pub fn new(seed: u64) -> Dice {
-        Dice(seed)
-    }
-
-    /// Another one, for a part of the battery that must not depend on how often the others drew.
+    /// One for a part of the battery, which does not depend on how often other parts draw.
     pub fn of(seed: u64, name: &str) -> Dice {
         let drawn = cordon::digest::Digest::of_parts(&[name.as_bytes(), &seed.to_be_bytes()]);
         let (head, _) = drawn.0.split_at(8);

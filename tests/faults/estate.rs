@@ -1,7 +1,6 @@
 //! Servers that stand in for each other: a primary with two replicas under three sentinels, or a Cluster of three
 //! primaries with a replica each. Knows who is what, and brings everything back to where it began.
 
-use std::path::Path;
 use std::time::Instant;
 
 use cordon::id::Partition;
@@ -41,10 +40,6 @@ impl Estate {
         }
         estate.whole();
         estate
-    }
-
-    pub fn dir(&self) -> &Path {
-        self.dir.path()
     }
 
     fn sentinel(&mut self) {

@@ -60,6 +60,8 @@ pub struct Board {
     blow: AtomicI64,
     /// From the blow to the first answer of something asked after it, ms, by partition; -1 before.
     first: [AtomicI64; 16],
+    /// When something was answered, ms since the base, and in which partition.
+    answers: Mutex<Vec<(i64, u8)>>,
     pub acked: AtomicU64,
     /// Times something was asked again because it was not answered.
     pub again: AtomicU64,
@@ -79,6 +81,7 @@ impl Board {
             base: Instant::now(),
             blow: AtomicI64::new(i64::MAX),
             first: std::array::from_fn(|_| AtomicI64::new(-1)),
+            answers: Mutex::default(),
             acked: AtomicU64::new(0),
             again: AtomicU64::new(0),
             fenced: AtomicU64::new(0),
@@ -100,13 +103,21 @@ impl Board {
         self.blow.store(self.now(), Ordering::SeqCst);
     }
 
-    /// From the blow to the first write in any of these partitions, ms.
-    pub fn first_write_ms(&self, partitions: &[u8]) -> Option<i64> {
-        partitions
+    /// The longest time after the blow in which nobody was answered in any of these partitions, ms; `None` where
+    /// nobody was any more.
+    pub fn silence_ms(&self, partitions: &[u8]) -> Option<i64> {
+        let blow = self.blow.load(Ordering::SeqCst);
+        let mut times: Vec<i64> = self
+            .answers
+            .lock()
+            .unwrap()
             .iter()
-            .map(|n| self.first[usize::from(*n)].load(Ordering::SeqCst))
-            .filter(|ms| *ms >= 0)
-            .min()
+            .copied()
+            .filter_map(|(at, partition)| (at >= blow && partitions.contains(&partition)).then_some(at))
+            .collect();
+        times.sort_unstable();
+        let first = times.first()? - blow;
+        times.windows(2).map(|two| two[1] - two[0]).chain([first]).max()
     }
 
     /// Partitions among these that were written to since the blow, or will not be any more.
@@ -119,6 +130,7 @@ impl Board {
 
     fn answered(&self, partition: Partition, began: i64) {
         self.acked.fetch_add(1, Ordering::SeqCst);
+        self.answers.lock().unwrap().push((self.now(), partition.index()));
         let blow = self.blow.load(Ordering::SeqCst);
         if began >= blow {
             let first = &self.first[usize::from(partition.index())];

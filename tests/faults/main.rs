@@ -19,6 +19,7 @@ mod judge;
 mod load;
 mod open;
 mod proxy;
+mod replies;
 mod resp;
 mod server;
 mod trial;

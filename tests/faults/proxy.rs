@@ -231,10 +231,7 @@ async fn requests(
 ) {
     let mut heard = Vec::new();
     let mut mute = false;
-    'open: loop {
-        let Ok(1..) = client.read_buf(&mut heard).await else {
-            break;
-        };
+    'open: while let Ok(1..) = client.read_buf(&mut heard).await {
         while let Some(end) = resp::length(&heard) {
             let request: Vec<u8> = heard.drain(..end).collect();
             if mute {

@@ -76,12 +76,13 @@ impl Letter {
         });
     }
 
-    /// Plain text, for every channel.
+    /// Plain text, for every channel. The subject is not in it: every channel is given that beside it, and shows both.
     pub fn text(&self, public_url: Option<&str>) -> String {
-        let mut out = self.subject.clone();
-        out.push('\n');
+        let mut out = String::new();
         for part in &self.parts {
-            out.push('\n');
+            if !out.is_empty() {
+                out.push('\n');
+            }
             out.push_str(&part.heading);
             out.push('\n');
             for text in &part.lines {
@@ -141,7 +142,7 @@ mod tests {
         let url = Some("https://cordon.example.com");
         assert_eq!(
             letter().text(url),
-            "[HIGH] web-07 < isolated>\n\nWhat happened\n- Malware & more\n- b\n\n\
+            "What happened\n- Malware & more\n- b\n\n\
              The run: https://cordon.example.com/api/runs/run_x\n"
         );
         let html = letter().html(url);

@@ -9,6 +9,10 @@ use crate::journal::{EffectState, Header, RunState, Stage};
 
 /// Most entities that are named.
 const ENTITIES_MAX: usize = 10;
+/// Most failed branches that are named.
+const FAILURES_MAX: usize = 3;
+/// How deep a value is told; what is deeper is counted.
+const VALUE_DEPTH_MAX: usize = 3;
 /// Longest value of a playbook, characters.
 const VALUE_CHARS_MAX: usize = 300;
 
@@ -186,38 +190,130 @@ pub(super) fn answering(request: &Request) -> Vec<String> {
     ]
 }
 
-/// A value that a playbook gives.
+/// A value that a playbook gives, in words and never as JSON.
 pub(super) fn value(value: &Value) -> String {
-    let text = match value {
-        Value::String(text) => text.clone(),
-        Value::Array(list) => several(list),
-        Value::Object(map) => match (
-            map.get("type").and_then(Value::as_str),
-            map.get("name").and_then(Value::as_str),
-        ) {
-            (Some(kind), Some(name)) => format!("{} {name}", kind.replace('_', " ")),
-            _ => value.to_string(),
-        },
-        other => other.to_string(),
-    };
-    super::text::line(&text, VALUE_CHARS_MAX)
+    super::text::line(&in_words(value, VALUE_DEPTH_MAX), VALUE_CHARS_MAX)
 }
 
-fn several(list: &[Value]) -> String {
-    // What `attempt` and `each` give: the effects themselves are told already.
+fn in_words(value: &Value, depth: usize) -> String {
+    match value {
+        Value::Null => "nothing".to_owned(),
+        Value::Bool(true) => "yes".to_owned(),
+        Value::Bool(false) => "no".to_owned(),
+        Value::Number(number) => number.to_string(),
+        Value::String(text) => text.clone(),
+        Value::Array(list) if depth == 0 => format!("{} of them", list.len()),
+        Value::Array(list) => several(list, depth - 1),
+        Value::Object(map) => members(map, depth),
+    }
+}
+
+fn members(map: &serde_json::Map<String, Value>, depth: usize) -> String {
+    let text = |key: &str| map.get(key).and_then(Value::as_str);
+    if let (Some(kind), Some(name)) = (text("type"), text("name")) {
+        return format!("{} {name}", kind.replace('_', " "));
+    }
+    // What `attempt` and `each` give of one branch.
+    match map.get("ok").and_then(Value::as_bool) {
+        Some(true) => return "went well".to_owned(),
+        Some(false) => return failure(map.get("error")),
+        None => {}
+    }
+    if depth == 0 {
+        return "(more inside)".to_owned();
+    }
+    let told: Vec<String> = map
+        .iter()
+        .take(ENTITIES_MAX)
+        .map(|(key, value)| format!("{}: {}", key.replace('_', " "), in_words(value, depth - 1)))
+        .collect();
+    match (told.is_empty(), map.len() - told.len()) {
+        (true, _) => "nothing".to_owned(),
+        (false, 0) => told.join("; "),
+        (false, left) => format!("{}; and {left} more", told.join("; ")),
+    }
+}
+
+/// Why a branch failed.
+fn failure(error: Option<&Value>) -> String {
+    let text = |key: &str| error.and_then(|error| error.get(key)).and_then(Value::as_str);
+    match (text("message"), text("action")) {
+        (Some(message), Some(action)) => format!("{action} failed: {message}"),
+        (Some(message), None) => format!("failed: {message}"),
+        _ => "failed".to_owned(),
+    }
+}
+
+fn several(list: &[Value], depth: usize) -> String {
+    // What `attempt` and `each` give: the effects themselves are told already, so only what failed is named.
     let oks: Vec<bool> = list
         .iter()
         .filter_map(|item| item.get("ok").and_then(Value::as_bool))
         .collect();
     if !list.is_empty() && oks.len() == list.len() {
         let good = oks.iter().filter(|ok| **ok).count();
-        return format!("{good} of {} went well", list.len());
+        let failures: Vec<String> = list
+            .iter()
+            .filter(|item| item.get("ok").and_then(Value::as_bool) == Some(false))
+            .take(FAILURES_MAX)
+            .map(|item| failure(item.get("error")))
+            .collect();
+        let but = if failures.is_empty() {
+            String::new()
+        } else {
+            format!(": {}", failures.join(", "))
+        };
+        return format!("{good} of {} went well{but}", list.len());
     }
-    let items: Vec<String> = list.iter().take(ENTITIES_MAX).map(value).collect();
+    let items: Vec<String> = list
+        .iter()
+        .take(ENTITIES_MAX)
+        .map(|item| in_words(item, depth))
+        .collect();
     let left = list.len() - items.len();
     match (items.is_empty(), left) {
         (true, _) => "none".to_owned(),
         (false, 0) => items.join(", "),
         (false, left) => format!("{}, and {left} more", items.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::value;
+    use serde_json::json;
+
+    #[test]
+    fn values_of_playbooks_are_told_in_words() {
+        let well = json!({ "ok": true, "value": { "id": "x" } });
+        let failed = json!({ "ok": false, "error": { "code": "denied", "message": "not allowed", "action": "okta::suspend_user" } });
+        for (given, told) in [
+            (json!("text"), "text"),
+            (json!(7), "7"),
+            (json!(true), "yes"),
+            (json!(null), "nothing"),
+            (json!([]), "none"),
+            (json!({}), "nothing"),
+            (
+                json!({ "type": "access_key", "name": "AKIA1" }),
+                "access key AKIA1",
+            ),
+            (json!([well, well]), "2 of 2 went well"),
+            (
+                json!([well, failed]),
+                "1 of 2 went well: okta::suspend_user failed: not allowed",
+            ),
+            (failed.clone(), "okta::suspend_user failed: not allowed"),
+            (
+                json!({ "found": 3, "left_over": [{ "type": "access_key", "name": "AKIA1" }], "report": [well, failed] }),
+                "found: 3; left over: access key AKIA1; report: 1 of 2 went well: okta::suspend_user failed: not allowed",
+            ),
+            (
+                json!({ "a": { "b": { "c": { "d": 1 } } } }),
+                "a: b: c: (more inside)",
+            ),
+        ] {
+            assert_eq!(value(&given), told, "{given}");
+        }
     }
 }

@@ -50,7 +50,7 @@ impl Playbook {
     /// Its manifest.
     pub fn manifest(&self) -> String {
         format!(
-            "id = \"{}\"\ntitle = \"Load\"\nkind = \"response\"\nowner = \"load\"\n[limits]\ndeadline = \"21d\"\n",
+            "id = \"{}\"\ntitle = \"Load\"\nkind = \"response\"\nauthor = \"load\"\nowner = \"load\"\n[limits]\ndeadline = \"21d\"\n",
             self.id
         )
     }

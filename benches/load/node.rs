@@ -327,7 +327,6 @@ name = "load"
 use = "generic"
 auth = {{ kind = "header", header = "x-load", secrets = ["file:key"] }}
 [connectors.http]
-hosts = ["127.0.0.1"]
 base_url = "http://{}"
 settings = {{ keyed = true }}
 [connectors.crowdstrike]

@@ -23,6 +23,7 @@ use crate::store::{Sealed, Store};
 
 mod content;
 mod demo;
+mod parking;
 mod serve;
 
 pub use demo::{DemoOptions, demo};
@@ -51,6 +52,8 @@ pub struct Parts {
     pub content: Arc<Content>,
     /// Who is told.
     pub notify: Arc<notify::Plan>,
+    /// What this node is called among others that share the store.
+    pub name: Option<String>,
 }
 
 /// A working node.
@@ -84,6 +87,7 @@ impl Node {
             profiles,
             content,
             notify: plan,
+            name,
         } = parts;
         let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let evaluators = Arc::new(Evaluators::start(threads).context("failed to start evaluation threads")?);
@@ -104,7 +108,7 @@ impl Node {
         let vendors: Arc<dyn run::Vendors> = Arc::new(Connected::new(invoker, instances));
         let sender = notify::Sender::new(vendors.clone(), &connectors, clock.clone())
             .context("failed to set up notifications")?;
-        let worker = worker_name()?;
+        let worker = worker_name(name.as_deref())?;
         let follower = notify::Follower::new(notify::Parts {
             store: store.clone(),
             clock: clock.clone(),
@@ -141,6 +145,7 @@ impl Node {
         let mut tasks = JoinSet::new();
         tasks.spawn(run::work(context, handle.clone(), kicked, stop.clone()));
         tasks.spawn(pipeline.clone().work(kept, stop.clone()));
+        tasks.spawn(parking::watch(store.clone(), stop.clone()));
         tasks.spawn(watch_switch(store, halt.clone(), stop.clone()));
         tasks.spawn(follower.follow(stop.clone()));
         Ok(Node {
@@ -170,11 +175,12 @@ impl Node {
 }
 
 /// A name no other node and no earlier process of this one has.
-fn worker_name() -> anyhow::Result<String> {
+fn worker_name(node: Option<&str>) -> anyhow::Result<String> {
     let mut nonce = [0; 5];
     getrandom::fill(&mut nonce).context("failed to draw random bytes")?;
+    let node = node.map_or_else(String::new, |node| format!("{node}-"));
     Ok(format!(
-        "{}-{}",
+        "{node}{}-{}",
         std::process::id(),
         data_encoding::HEXLOWER.encode(&nonce)
     ))

@@ -76,9 +76,15 @@ pub struct Config {
     identities: Vec<IdentityDraft>,
     file: String,
     text: String,
+    dir: PathBuf,
 }
 
 impl Config {
+    /// A path relative to the configuration's folder.
+    pub fn beside(&self, path: &str) -> PathBuf {
+        self.dir.join(path)
+    }
+
     /// The configuration of an empty file in `dir`: loopback, SQLite, no sources, no connectors.
     pub fn empty(dir: &Path) -> Config {
         Config {
@@ -102,6 +108,7 @@ impl Config {
             identities: Vec::new(),
             file: "cordon.toml".to_owned(),
             text: String::new(),
+            dir: dir.to_owned(),
         }
     }
 

@@ -239,3 +239,13 @@ pub const REDIS_BEAT_MS: u64 = 1_000;
 pub const DUMP_PAGE: usize = 256;
 /// A page ends after about so many bytes, so that large alerts do not pile up in memory.
 pub const DUMP_PAGE_BYTES: usize = 4 << 20;
+/// Calls of one partition that a node remembers, to put back what the servers lose. A second of a busy partition, many
+/// times over: replication is never that far behind.
+pub const REDIS_NOTED_MAX: usize = 4_096;
+/// Most bytes of them.
+pub const REDIS_NOTED_BYTES_MAX: usize = 4 << 20;
+/// Largest file of them before it takes the place of the older one, bytes.
+pub const REDIS_WITNESS_BYTES_MAX: u64 = 16 << 20;
+/// How long nobody writes after a server took over, ms, so that every node has compared what it was acknowledged with
+/// what is there before anything new stands in its place.
+pub const REDIS_SETTLE_MS: u64 = 700;

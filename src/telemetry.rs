@@ -144,7 +144,8 @@ impl Telemetry {
             .set(i64::try_from(self.started.elapsed().as_secs()).unwrap_or(i64::MAX));
         let unbalanced = self.unbalanced(&counts, kept);
         let lag_ms = notify_lag_ms(store, &counts, now).await?;
-        let store_metrics = store_registry(&counts, unbalanced, lag_ms);
+        let parked = u64::try_from(store.parked().await?.len()).unwrap_or(u64::MAX);
+        let store_metrics = store_registry(&counts, unbalanced, lag_ms, parked);
         let mut text = String::new();
         let written = encode_registry(&mut text, &self.registry)
             .and_then(|()| encode_registry(&mut text, &store_metrics))
@@ -223,7 +224,7 @@ async fn notify_lag_ms(store: &dyn Store, counts: &Counts, now: Time) -> Result<
 }
 
 /// The store's totals as metrics: made anew each time, so that nothing stale is shown.
-fn store_registry(counts: &Counts, unbalanced: u64, notify_lag_ms: u64) -> Registry {
+fn store_registry(counts: &Counts, unbalanced: u64, notify_lag_ms: u64, parked: u64) -> Registry {
     let mut registry = Registry::with_prefix("cordon");
     let mut one = |name: &str, help: &str, n: u64| {
         let gauge: Gauge = Gauge::default();
@@ -239,6 +240,11 @@ fn store_registry(counts: &Counts, unbalanced: u64, notify_lag_ms: u64) -> Regis
         "runs_stuck",
         "Open runs that nothing will wake: must be 0",
         counts.stuck,
+    );
+    one(
+        "store_parked",
+        "Partitions whose servers lost what they had acknowledged: page on more than 0",
+        parked,
     );
     one("holds", "Facets of targets that are contained now", counts.holds);
     one(

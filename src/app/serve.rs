@@ -21,6 +21,7 @@ use crate::intake::Content;
 use crate::server::{self, Services};
 use crate::store::Store;
 use crate::store::memory::MemoryStore;
+use crate::store::redis::{self, Address};
 use crate::store::sqlite::{Options, SqliteStore};
 use crate::telemetry::Telemetry;
 
@@ -53,14 +54,19 @@ pub struct Server {
 impl Server {
     /// Starts one. Work left by an earlier process is taken up at once.
     pub async fn start(config: &Config, options: &ServeOptions) -> anyhow::Result<Server> {
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let stock = content::load(config).map_err(mistakes)?;
         let connectors = stock.connectors.clone();
         let resolved = config
             .resolve(&connectors, &Machine { run_commands: true })
             .map_err(mistakes)?;
         let url = options.store.as_ref().unwrap_or(&config.store);
-        let Opened { store, key, fatal } = open(url)?;
+        let Opened {
+            store,
+            clock,
+            key,
+            node: name,
+            fatal,
+        } = open(url, config).await?;
         let first = server::bootstrap(&*store, &*clock)
             .await
             .context("failed to make the first principal")?;
@@ -82,6 +88,7 @@ impl Server {
             profiles: Arc::new(resolved.profiles),
             content: Arc::new(content),
             notify: Arc::new(resolved.notify),
+            name,
         })
         .await?;
         match node.notify.plan.at_start() {
@@ -161,11 +168,14 @@ pub async fn serve(config: Config, options: ServeOptions) -> anyhow::Result<()> 
 
 struct Opened {
     store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    /// What this node is called among others.
+    node: Option<String>,
     key: [u8; 32],
     fatal: watch::Receiver<Option<String>>,
 }
 
-fn open(url: &StoreUrl) -> anyhow::Result<Opened> {
+async fn open(url: &StoreUrl, config: &Config) -> anyhow::Result<Opened> {
     match url {
         StoreUrl::Memory => {
             let mut key = [0; 32];
@@ -175,11 +185,13 @@ fn open(url: &StoreUrl) -> anyhow::Result<Opened> {
             std::mem::forget(never);
             Ok(Opened {
                 store: Arc::new(MemoryStore::new()),
+                clock: Arc::new(SystemClock),
+                node: None,
                 key,
                 fatal,
             })
         }
-        StoreUrl::Redis(_) => bail!("a store in Redis is not complete yet: use `sqlite:PATH`"),
+        StoreUrl::Redis(address) => shared(address, config).await,
         StoreUrl::Sqlite(path) => {
             let folder = path
                 .parent()
@@ -191,10 +203,67 @@ fn open(url: &StoreUrl) -> anyhow::Result<Opened> {
             let fatal = store.fatal();
             Ok(Opened {
                 store: Arc::new(store),
+                clock: Arc::new(SystemClock),
+                node: None,
                 key: sealing_key(&path.with_extension("key"))?,
                 fatal,
             })
         }
+    }
+}
+
+/// A store that other nodes share: the clock is the servers', the key is the configuration's.
+async fn shared(address: &Address, config: &Config) -> anyhow::Result<Opened> {
+    let settings = &config.store_settings;
+    let secrets = settings.secrets(&Machine { run_commands: true })?;
+    let node = settings.node.clone().map_or_else(machine_name, Ok)?;
+    let witness = settings.witness.clone();
+    let options = redis::Options {
+        address: address.clone(),
+        password: secrets.password,
+        sentinel_password: secrets.sentinel_password,
+        ca: secrets.ca,
+        promise: settings.promise.clone(),
+        node: node.clone(),
+        witness: Some(witness.unwrap_or_else(|| config.beside("cordon-data/witness"))),
+    };
+    let store = redis::RedisStore::open(options)
+        .await
+        .with_context(|| format!("failed to open the store {address}"))?;
+    tracing::info!("this node is `{node}`");
+    let (never, fatal) = watch::channel(None);
+    // Kept alive for as long as the process: servers that fail are waited for, and others take over.
+    std::mem::forget(never);
+    Ok(Opened {
+        clock: store.clock(),
+        store: Arc::new(store),
+        node: Some(node),
+        key: secrets.key,
+        fatal,
+    })
+}
+
+/// What the machine is called, as a name of a node.
+fn machine_name() -> anyhow::Result<String> {
+    let name =
+        fs::read_to_string("/proc/sys/kernel/hostname").context("failed to read the machine's name")?;
+    let name: String = name
+        .trim()
+        .chars()
+        .map(|c| {
+            if c.is_ascii_alphanumeric() {
+                c.to_ascii_lowercase()
+            } else {
+                '-'
+            }
+        })
+        .take(60)
+        .collect();
+    match name.chars().next() {
+        Some(first) if first.is_ascii_lowercase() => Ok(name),
+        // A name begins with a letter.
+        Some(_) => Ok(format!("n-{name}")),
+        None => bail!("the machine has no name: write one in `[store] node`"),
     }
 }
 

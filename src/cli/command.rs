@@ -7,7 +7,8 @@ use clap::{Parser, Subcommand};
 use super::failure::{Done, Exit, Failure};
 use super::{
     act, alerts, approvals, check, connectors, contained, demo, explain, halt, init, matching, normalise,
-    notify, output, permissions, plan, range, reload, run, runs, send, serve, show, testing, token, undo,
+    notify, output, permissions, plan, range, reload, run, runs, send, serve, show, store, testing, token,
+    undo,
 };
 
 const EXIT_CODES: &str = "Exit codes:
@@ -87,6 +88,8 @@ enum Command {
     Oncall(notify::Oncall),
     /// Has the server load connectors, playbooks and triggers again
     Reload(reload::Reload),
+    /// Looks after the store: what it lost, putting it back
+    Store(store::Store),
     /// Makes and lists tokens for the API
     Token(token::Token),
     /// Lists connectors, their actions and permissions
@@ -143,6 +146,7 @@ async fn dispatch(command: Command) -> Done {
         Command::Notify(args) => notify::run(args).await,
         Command::Oncall(args) => notify::oncall(args).await,
         Command::Reload(args) => reload::run(args).await,
+        Command::Store(args) => store::run(args).await,
         Command::Token(args) => token::run(args).await,
         Command::Connectors(args) => connectors::run(&args),
         Command::Permissions(args) => permissions::run(&args),

@@ -26,7 +26,7 @@ pub struct Serve {
     /// Where to listen, instead of what the configuration says
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<SocketAddr>,
-    /// Where to keep things, instead of what the configuration says: sqlite:PATH or memory:
+    /// Where to keep things, instead of what the configuration says: sqlite:PATH, redis://HOST:PORT or memory:
     #[arg(long, value_name = "URL", value_parser = store)]
     store: Option<StoreUrl>,
 }

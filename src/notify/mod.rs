@@ -8,6 +8,7 @@ mod desk;
 mod follower;
 mod group;
 mod letter;
+mod lost;
 mod message;
 mod plan;
 mod record;
@@ -24,6 +25,7 @@ mod tests;
 
 pub use attempt::{Reach, Sender};
 pub use follower::{FOLLOWER, Follower, Parts};
+pub use lost::alarm;
 pub use message::About;
 pub use plan::{GroupBy, NotWhom, Plan, Route, Way, Whom};
 pub use record::Trouble;

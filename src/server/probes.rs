@@ -15,10 +15,19 @@ pub(super) async fn healthz() -> Json<Value> {
     Json(json!({ "alive": true }))
 }
 
-/// The store takes writes. The reason is told, because this is where an operator looks.
+/// The store takes writes. The reason is told, because this is where an operator looks. Partitions that are parked are
+/// named, and are no reason to take this node out: the others take writes, and no other node is better off.
 pub(super) async fn readyz(State(shared): State<Shared>) -> Result<Json<Value>, ApiError> {
     match shared.store().ready().await {
-        Ok(()) => Ok(Json(json!({ "ready": true }))),
+        Ok(()) => {
+            let parked = shared.store().parked().await?;
+            let parked: Vec<String> = parked.iter().map(|one| one.partition.to_string()).collect();
+            Ok(Json(if parked.is_empty() {
+                json!({ "ready": true })
+            } else {
+                json!({ "ready": true, "parked": parked })
+            }))
+        }
         Err(error) => Err(ApiError::new(
             axum::http::StatusCode::SERVICE_UNAVAILABLE,
             "not-ready",

@@ -75,6 +75,15 @@ pub enum Error {
         /// What the back end said.
         why: String,
     },
+    /// The servers have less in this partition than they acknowledged: nothing is written until a person has looked.
+    #[error(
+        "partition p{partition:02} is parked, because the servers have lost what they had acknowledged: `cordon store \
+         status` says what, `cordon store recover` puts it back"
+    )]
+    Parked {
+        /// The partition.
+        partition: u8,
+    },
     /// What was read is not what was written.
     #[error("the store holds something unreadable: {why}")]
     Corrupt {

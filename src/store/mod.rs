@@ -10,6 +10,7 @@ mod dump;
 mod error;
 mod feed;
 mod home;
+mod losses;
 pub mod memory;
 mod notices;
 mod place;
@@ -27,6 +28,7 @@ pub use control::{Control, Principal, Switches};
 pub use dump::{Dump, Dumped, HeldBy, Kind, Mark, Record};
 pub use error::{Error, Result};
 pub use feed::{Counts, Feed, FeedItem, Health};
+pub use losses::{Losses, Parked, Recovered, Recovery};
 pub use notices::{Notice, NoticeQuery, NoticeState, Notices};
 pub use retention::{Bygone, Forgot, Retention, Swept};
 pub use runs::{Appended, Claim, Created, NewRun, RunQuery, RunRow, RunStatus, RunUpdate, Runs};
@@ -35,7 +37,19 @@ pub use targets::{DueHolder, HoldEnd, Lock, Locked, NewHold, Share, Taken, Targe
 
 /// Everything a store can do.
 pub trait Store:
-    Alerts + Runs + Approvals + Targets + Budgets + Control + Feed + Notices + Dump + Retention + Send + Sync
+    Alerts
+    + Runs
+    + Approvals
+    + Targets
+    + Budgets
+    + Control
+    + Feed
+    + Notices
+    + Dump
+    + Retention
+    + Losses
+    + Send
+    + Sync
 {
 }
 
@@ -50,6 +64,7 @@ impl<T> Store for T where
         + Notices
         + Dump
         + Retention
+        + Losses
         + Send
         + Sync
 {

@@ -1,5 +1,5 @@
-//! The contract of a store, over the back ends that need no server. Redis runs the same cases in
-//! `tests/counterparties`; random sequences of operations are in `tests/model`.
+//! The contract of a store, over the back ends that need no server, and a differential test that they answer the same
+//! to the same operations. Redis runs the same cases in `tests/counterparties`.
 
 #![allow(
     clippy::unwrap_used,
@@ -10,6 +10,7 @@
 )]
 
 mod cases;
+mod differential;
 
 use std::sync::Arc;
 

@@ -31,6 +31,7 @@ pub async fn redis_with(url: &str, durability: Durability, replicas: Option<u32>
                 managed: None,
             },
             node: node.to_owned(),
+            witness: None,
         };
         match RedisStore::open(options).await {
             Ok(store) => return Arc::new(store),

@@ -216,6 +216,7 @@ impl Estate {
                 bundles,
             })),
             notify: Arc::new(setup.notify),
+            name: None,
         })
         .await
         .unwrap();

@@ -14,6 +14,7 @@ mod routes;
 mod runs;
 mod start;
 mod status;
+mod store;
 mod tokens;
 mod undo;
 

@@ -7,7 +7,7 @@ use axum::routing::{get, post};
 
 use super::{
     alerts, approvals, contained, content, halt, looking, notifications, plan, playbooks, runs, start,
-    status, tokens, undo,
+    status, store, tokens, undo,
 };
 use crate::server::auth::Who;
 use crate::server::error::ApiError;
@@ -42,6 +42,8 @@ pub(in crate::server) fn routes() -> Router<Shared> {
         .route("/playbooks", get(playbooks::list))
         .route("/reload", post(content::reload))
         .route("/status", get(status::show))
+        .route("/store", get(store::show))
+        .route("/store/{partition}/recover", post(store::recover))
 }
 
 /// Taken only where the guard has put it: a path outside the guard answers 500, never as nobody.

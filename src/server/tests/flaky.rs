@@ -159,3 +159,4 @@ pass_on!(Retention {
     fn forget_bundle(digest: Digest) -> ();
     fn bundles() -> Vec<Digest>;
 });
+impl crate::store::Losses for Flaky {}

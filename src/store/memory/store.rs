@@ -37,3 +37,5 @@ impl MemoryStore {
         Ok(part.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
+
+impl crate::store::Losses for MemoryStore {}

@@ -116,9 +116,11 @@ impl Feed for RedisStore {
         self.look_at_room().await
     }
 
-    /// A real write in every partition: nobody can say beforehand which one the next alert is for.
+    /// A real write in every partition: nobody can say beforehand which one the next alert is for. One that is parked
+    /// waits for a person, and does not keep the others from working.
     async fn ready(&self) -> Result<()> {
-        let probes = Partition::all().map(|partition| self.write(partition, "probe", Args::new()));
+        let going = Partition::all().filter(|partition| !self.is_parked(*partition));
+        let probes = going.map(|partition| self.write(partition, "probe", Args::new()));
         try_join_all(probes).await.map(drop)
     }
 }

@@ -20,6 +20,8 @@ use crate::limits::{REDIS_BATCH_BYTES_MAX, REDIS_BATCH_MAX, REDIS_QUEUE_MAX, RED
 pub(super) enum Kind {
     Write,
     Read,
+    /// The detector's own, which writes where others are refused.
+    Raw,
 }
 
 /// A function to call in one partition.
@@ -46,6 +48,8 @@ pub(super) struct Said {
     pub(super) generation: u64,
     /// The generation of what this node wrote last; 0 from a function that only reads.
     pub(super) own: u64,
+    /// Whether anything was written.
+    pub(super) wrote: bool,
     /// The rest.
     pub(super) rest: Vec<Value>,
 }
@@ -142,7 +146,7 @@ impl Worker {
             self.shared.pack_call(&mut packed, &self.server, &job.request);
         }
         let replicas = match self.kind {
-            Kind::Write => self.shared.replicas(),
+            Kind::Write | Kind::Raw => self.shared.replicas(),
             Kind::Read => 0,
         };
         self.sent = self.sent.wrapping_add(1);
@@ -216,9 +220,7 @@ impl Worker {
             why: format!("`{}` answered something of no meaning", request.function),
         })?;
         if said.word == "LOST" {
-            return Err(Trouble::Lost {
-                stored: said.generation,
-            });
+            return Err(Trouble::Lost);
         }
         match short {
             Some(short) => Err(short.clone()),
@@ -256,11 +258,12 @@ fn said(value: &Value) -> Option<Said> {
         return None;
     };
     let generations = text_of(generations)?;
-    let (generation, own) = generations.split_once(':').unwrap_or((&generations, "0"));
+    let mut generations = generations.split(':');
     Some(Said {
         word: text_of(word)?,
-        generation: generation.parse().ok()?,
-        own: own.parse().ok()?,
+        generation: generations.next()?.parse().ok()?,
+        own: generations.next().map_or(Some(0), |own| own.parse().ok())?,
+        wrote: generations.next() == Some("1"),
         rest: rest.to_vec(),
     })
 }

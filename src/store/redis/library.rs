@@ -27,13 +27,19 @@ const FREES: &[&str] = &["forget_notices"];
 fn registered(parts: &str, library: &str) -> String {
     let mut all = String::new();
     for line in parts.lines() {
-        for (table, call) in [("writes", "call_write"), ("reads", "call_read")] {
+        for (table, call) in [
+            ("writes", "call_write"),
+            ("reads", "call_read"),
+            ("raws", "call_raw"),
+        ] {
             let rest = line.strip_prefix(table).and_then(|rest| rest.strip_prefix('.'));
             let Some((name, _)) = rest.and_then(|rest| rest.split_once(" =")) else {
                 continue;
             };
             let flags = match table {
                 "reads" => "'no-writes'",
+                // What was brought has to find room where other writes do not.
+                "raws" => "'allow-oom'",
                 _ if FREES.contains(&name) => "'allow-oom'",
                 _ => "",
             };
@@ -51,6 +57,9 @@ const AS_SCRIPT: &str = r"
 local name = table.remove(ARGV, 1)
 if reads[name] then
   return call_read(reads[name], KEYS, ARGV)
+end
+if raws[name] then
+  return call_raw(raws[name], KEYS, ARGV)
 end
 return call_write(writes[name], KEYS, ARGV)
 ";

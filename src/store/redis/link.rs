@@ -10,6 +10,7 @@ use redis::Value;
 use tokio::time::Instant;
 
 use super::address::Server;
+use super::guard::Guard;
 use super::lane::{Kind, Lane, Request, Said};
 use super::shared::Shared;
 use super::topology::Route;
@@ -64,13 +65,16 @@ impl Link {
         self.call(partition, Kind::Read, function, args).await
     }
 
-    async fn call(
+    pub(super) async fn call(
         &self,
         partition: Partition,
         kind: Kind,
         function: &'static str,
         args: Vec<Vec<u8>>,
     ) -> Result<Value> {
+        if kind == Kind::Write && self.shared.guard.is_parked(partition) {
+            return Err(Guard::error(partition));
+        }
         let request = Arc::new(Request {
             partition,
             kind,
@@ -79,10 +83,11 @@ impl Link {
         });
         let deadline = Instant::now() + Duration::from_millis(REDIS_OPERATION_MS);
         let mut pause = REDIS_PAUSE_MS;
+        let mut is_repeat = false;
         loop {
             let (route, trouble) = match self.shared.topology.route(partition).await {
                 Ok(route) => match self.lane(&route, kind, partition).ask(request.clone()).await {
-                    Ok(said) => return self.answer(&request, said),
+                    Ok(said) => return self.answer(&request, said, is_repeat).await,
                     Err(trouble) => (Some(route), trouble),
                 },
                 Err(broken) => (None, Trouble::from(broken)),
@@ -95,7 +100,7 @@ impl Link {
                 }
                 Trouble::Full { why } => return Err(Error::Full { why }),
                 Trouble::Refused { why } => return Err(Error::Unavailable { why }),
-                Trouble::Lost { stored } => return Err(self.lost(partition, stored)),
+                Trouble::Lost => return Err(Box::pin(self.lost(partition)).await),
                 Trouble::NoLibrary => ("the functions are being loaded".to_owned(), false),
                 Trouble::Later { why } => (why, false),
                 Trouble::Elsewhere { why } | Trouble::Short { why } => (why, true),
@@ -104,6 +109,7 @@ impl Link {
                 return Err(Error::Unavailable { why });
             }
             tokio::time::sleep(Duration::from_millis(pause)).await;
+            is_repeat = true;
             pause = pause.saturating_mul(2).min(REDIS_PAUSE_MS_MAX);
             if ask_again
                 && let Some(route) = route
@@ -115,10 +121,15 @@ impl Link {
         }
     }
 
-    fn answer(&self, request: &Request, said: Said) -> Result<Value> {
+    async fn answer(&self, request: &Request, said: Said, is_repeat: bool) -> Result<Value> {
         if request.kind == Kind::Write {
             self.shared
                 .acknowledged(request.partition, said.generation, said.own);
+            // A repeat that found its work done may have done it itself, and lost the answer.
+            if said.wrote || (is_repeat && said.own > 0) {
+                let generation = if said.wrote { said.generation } else { said.own };
+                self.shared.notes.note(request, generation).await;
+            }
         }
         match said.word.as_str() {
             "OK" => Ok(Value::Array(said.rest)),
@@ -126,17 +137,13 @@ impl Link {
         }
     }
 
-    fn lost(&self, partition: Partition, stored: u64) -> Error {
-        Error::Unavailable {
-            why: format!("partition {partition} is parked at {stored}"),
-        }
-    }
-
     fn lane(&self, route: &Route, kind: Kind, partition: Partition) -> Lane {
         let width = match kind {
-            Kind::Write => REDIS_WRITERS,
+            Kind::Write | Kind::Raw => REDIS_WRITERS,
             Kind::Read => REDIS_READERS,
         };
+        // The detector's calls share the connections of the others that write.
+        let kind = if kind == Kind::Raw { Kind::Write } else { kind };
         let key = (route.server.clone(), kind, partition.index() % width);
         let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
         let lane = lanes

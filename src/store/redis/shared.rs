@@ -1,18 +1,26 @@
 //! What every connection of a node shares: where the servers are, what they have to promise, how far they had come.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::Notify;
 
 use super::address::Server;
+use super::clock::ServerClock;
 use super::durability::{Promise, Standing, look};
+use super::guard::Guard;
 use super::lane::{Kind, Request};
 use super::library::Library;
+use super::noted::Notes;
 use super::reply::{Reply, pack};
 use super::topology::{Topology, be_primary};
 use super::trouble::Trouble;
 use super::wire::Wire;
-use crate::id::{PARTITIONS, Partition};
+use crate::clock::{Clock as _, Time};
+use crate::id::Partition;
+use crate::limits::REDIS_SETTLE_MS;
 
 pub(super) struct Shared {
     pub(super) topology: Topology,
@@ -28,21 +36,46 @@ pub(super) struct Shared {
     seen: Vec<AtomicU64>,
     /// The same of what this node wrote itself.
     own: Vec<AtomicU64>,
+    /// Which life of which server had a partition last.
+    lives: Mutex<HashMap<Partition, String>>,
+    /// Lives of servers that nobody writes to yet, and until when.
+    settled: Mutex<HashMap<String, Instant>>,
+    /// Rung when a server took over.
+    pub(super) changed: Notify,
+    /// What this node was acknowledged, call by call.
+    pub(super) notes: Notes,
+    /// Partitions that are parked.
+    pub(super) guard: Guard,
+    clock: Arc<ServerClock>,
     /// What was said of servers, so that it is said once.
     told: Mutex<HashSet<String>>,
 }
 
 impl Shared {
-    pub(super) fn new(topology: Topology, promise: Promise, library: Library, node: String) -> Shared {
+    /// What an earlier process of this node was acknowledged (`notes`) is held against the servers as well.
+    pub(super) fn new(
+        topology: Topology,
+        promise: Promise,
+        node: String,
+        notes: Notes,
+        clock: Arc<ServerClock>,
+    ) -> Shared {
+        let highest = || Partition::all().map(|partition| AtomicU64::new(notes.highest(partition)));
         Shared {
             topology,
             promise,
-            library,
+            library: Library::new(),
             node,
             replicas: AtomicU32::new(0),
             scripted: Mutex::default(),
-            seen: (0..PARTITIONS).map(|_| AtomicU64::new(0)).collect(),
-            own: (0..PARTITIONS).map(|_| AtomicU64::new(0)).collect(),
+            seen: highest().collect(),
+            own: highest().collect(),
+            lives: Mutex::default(),
+            settled: Mutex::default(),
+            changed: Notify::new(),
+            notes,
+            guard: Guard::default(),
+            clock,
             told: Mutex::default(),
         }
     }
@@ -60,13 +93,21 @@ impl Shared {
         format!("{}{{{partition}}}", self.topology.address().prefix)
     }
 
-    /// What this node was acknowledged, as functions read it: by anyone, and of its own.
-    fn watermark(&self, partition: Partition) -> String {
+    pub(super) fn node(&self) -> &str {
+        &self.node
+    }
+
+    pub(super) fn now(&self) -> Time {
+        self.clock.now()
+    }
+
+    /// What this node was acknowledged: by anyone, and of its own.
+    pub(super) fn marks(&self, partition: Partition) -> (u64, u64) {
         let at = |marks: &[AtomicU64]| {
             let mark = marks.get(usize::from(partition.index()));
             mark.map_or(0, |mark| mark.load(Ordering::SeqCst))
         };
-        format!("{}:{}:{}", at(&self.seen), at(&self.own), self.node)
+        (at(&self.seen), at(&self.own))
     }
 
     /// A generation was acknowledged, and this node's own.
@@ -82,11 +123,33 @@ impl Shared {
     pub(super) async fn connect(&self, server: &Server, kind: Kind) -> Result<Wire, Trouble> {
         let mut wire = self.topology.connect(server).await?;
         be_primary(&mut wire).await?;
-        if kind == Kind::Write {
+        if kind != Kind::Read {
             let standing = look(&self.topology, &mut wire, &self.promise).await?;
             self.judge(&standing)?;
+            if self.is_new_life(server, &standing.run_id) {
+                self.changed.notify_one();
+                tokio::time::sleep(Duration::from_millis(REDIS_SETTLE_MS)).await;
+            }
         }
         Ok(wire)
+    }
+
+    /// Whether a server has what another one, or an earlier life of it, had: then it may have less of it.
+    fn is_new_life(&self, server: &Server, run_id: &str) -> bool {
+        let mut lives = self.lives.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut is_new = false;
+        for partition in self.topology.partitions_of(server) {
+            let before = lives.insert(partition, run_id.to_owned());
+            is_new |= before.is_some_and(|before| before != run_id);
+        }
+        // The other connections to it are made at about the same time, and wait as well.
+        let now = Instant::now();
+        let mut settled = self.settled.lock().unwrap_or_else(PoisonError::into_inner);
+        if is_new {
+            settled.insert(run_id.to_owned(), now + Duration::from_millis(REDIS_SETTLE_MS));
+        }
+        settled.retain(|_, until| *until > now);
+        is_new || settled.contains_key(run_id)
     }
 
     /// Refuses to write where a write would not be safe.
@@ -118,12 +181,13 @@ impl Shared {
     /// A call, packed for a server.
     pub(super) fn pack_call(&self, to: &mut Vec<u8>, server: &Server, request: &Request) {
         let root = self.root(request.partition);
-        let watermark = self.watermark(request.partition);
+        let (seen, own) = self.marks(request.partition);
+        let watermark = format!("{seen}:{own}:{}", self.node);
         let name = self.library.name_of(request.function);
         let mut parts: Vec<&[u8]> = Vec::with_capacity(request.args.len() + 6);
         let scripted = self.is_scripted(server);
         match (scripted, request.kind) {
-            (false, Kind::Write) => parts.extend([b"FCALL" as &[u8], name.as_bytes(), b"1"]),
+            (false, Kind::Write | Kind::Raw) => parts.extend([b"FCALL" as &[u8], name.as_bytes(), b"1"]),
             (false, Kind::Read) => parts.extend([b"FCALL_RO" as &[u8], name.as_bytes(), b"1"]),
             (true, _) => parts.extend([b"EVALSHA" as &[u8], self.library.sha().as_bytes(), b"1"]),
         }

@@ -1,24 +1,29 @@
 //! The handle others hold: opens the connections, refuses servers that do not promise what was asked for, and keeps
 //! the clock.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use async_trait::async_trait;
 use redis::Value;
 use tokio::task::JoinHandle;
 
 use super::address::Address;
 use super::clock::ServerClock;
 use super::durability::{Durability, Finding, Promise, enough, look, replicas_needed};
-use super::library::Library;
 use super::link::Link;
+use super::noted::Notes;
 use super::shared::Shared;
 use super::topology::Topology;
 use super::wire::{Account, Broken, Dialer, Wire, items_of, text_of};
+use super::witness::Witness;
 use crate::clock::Time;
+use crate::digest::Digest;
 use crate::id::Partition;
 use crate::limits::REDIS_BEAT_MS;
 use crate::secret::Secret;
+use crate::store::losses::{Losses, Parked, Recovered, Recovery};
 
 /// How a store in Redis is opened.
 #[derive(Clone, Debug)]
@@ -35,6 +40,8 @@ pub struct Options {
     pub promise: Promise,
     /// What this node is called: unique among the nodes, and the same after a restart.
     pub node: String,
+    /// The folder in which this node keeps what it was acknowledged; `None` keeps it in memory alone.
+    pub witness: Option<PathBuf>,
 }
 
 /// Why a store in Redis cannot be opened.
@@ -46,6 +53,9 @@ pub enum NotOpened {
     /// No server can be reached, or it is not what it should be.
     #[error("{0}")]
     Unreachable(String),
+    /// The file of what was acknowledged cannot be used.
+    #[error("{code}: the witness `{0}` cannot be used: {1}; name another folder in `[store] witness`", code = super::witness::CODE)]
+    Witness(String, String),
     /// The servers do not promise what was asked for.
     #[error(
         "the servers may lose what they acknowledge, and `durability = \"strict\"` does not bear that:\n{}",
@@ -58,7 +68,7 @@ pub enum NotOpened {
 pub struct RedisStore {
     link: Link,
     clock: Arc<ServerClock>,
-    beat: JoinHandle<()>,
+    beat: [JoinHandle<()>; 2],
 }
 
 impl std::fmt::Debug for RedisStore {
@@ -82,6 +92,7 @@ impl RedisStore {
             ca,
             promise,
             node,
+            witness,
         } = options;
         let dialer = if address.tls {
             Dialer::with_tls(ca.as_deref()).map_err(NotOpened::Ca)?
@@ -97,18 +108,30 @@ impl RedisStore {
             password: sentinel_password,
         };
         let topology = Topology::new(address, dialer, account, sentinels);
-        let shared = Arc::new(Shared::new(topology, promise, Library::new(), node));
         let unreachable = |broken: Broken| NotOpened::Unreachable(broken.why);
-        inspect(&shared).await?;
-        let mut wire = time_keeper(&shared).await.map_err(unreachable)?;
+        let mut wire = time_keeper(&topology).await.map_err(unreachable)?;
         let (now, at) = time(&mut wire).await.map_err(unreachable)?;
         let clock = Arc::new(ServerClock::new(now, at));
-        let beat = tokio::spawn(follow(shared.clone(), clock.clone(), wire));
-        Ok(RedisStore {
-            link: Link::new(shared),
-            clock,
-            beat,
-        })
+        let notes = match &witness {
+            None => Notes::new(None, Vec::new()),
+            Some(folder) => {
+                // What one store acknowledged says nothing of another.
+                let of = Digest::of(topology.address().to_string().as_bytes()).short();
+                let path = folder.join(format!("{node}-{of}"));
+                let (witness, left) = Witness::open(&path)
+                    .map_err(|error| NotOpened::Witness(path.display().to_string(), error.to_string()))?;
+                Notes::new(Some(witness), left)
+            }
+        };
+        let shared = Arc::new(Shared::new(topology, promise, node, notes, clock.clone()));
+        inspect(&shared).await?;
+        let link = Link::new(shared.clone());
+        link.look_at_all().await;
+        let beat = [
+            tokio::spawn(follow(shared, clock.clone(), wire)),
+            tokio::spawn(watch(link.clone())),
+        ];
+        Ok(RedisStore { link, clock, beat })
     }
 
     /// The present by the servers' clock: one for all nodes.
@@ -120,30 +143,36 @@ impl RedisStore {
         &self.link
     }
 
-    /// Answers when every partition takes a write now.
-    ///
-    /// # Errors
-    /// Why one does not.
-    pub async fn takes_writes(&self) -> crate::store::Result<()> {
-        for partition in Partition::all() {
-            self.link().write(partition, "guard_ready", Vec::new()).await?;
-        }
-        Ok(())
+    /// Whether this node knows a partition to be parked.
+    pub(super) fn is_parked(&self, partition: Partition) -> bool {
+        self.link.shared().guard.is_parked(partition)
+    }
+}
+
+#[async_trait]
+impl Losses for RedisStore {
+    async fn parked(&self) -> crate::store::Result<Vec<Parked>> {
+        Ok(self.link.shared().guard.all())
     }
 
-    /// Whether a partition is parked, and why: fields of the marker and their values.
-    ///
-    /// # Errors
-    /// As every operation.
-    pub async fn standing(&self, partition: Partition) -> crate::store::Result<Vec<String>> {
-        let answer = self.link().read(partition, "guard_standing", Vec::new()).await?;
-        Ok(items_of(&answer).iter().filter_map(text_of).collect())
+    async fn missing(&self, partition: Partition) -> crate::store::Result<Vec<String>> {
+        self.link.missing(partition).await
+    }
+
+    async fn recoveries(&self) -> crate::store::Result<Vec<Recovery>> {
+        self.link.recoveries().await
+    }
+
+    async fn recover(&self, partition: Partition, by: &str, reason: &str) -> crate::store::Result<Recovered> {
+        self.link.recover(partition, by, reason).await
     }
 }
 
 impl Drop for RedisStore {
     fn drop(&mut self) {
-        self.beat.abort();
+        for task in &self.beat {
+            task.abort();
+        }
     }
 }
 
@@ -198,14 +227,28 @@ fn announce(shared: &Shared, replicas: u32) {
     }
 }
 
-async fn time_keeper(shared: &Shared) -> Result<Wire, Broken> {
-    let route = shared.topology.route(Partition::CONTROL).await?;
-    let mut wire = shared.topology.connect(&route.server).await?;
-    let known = super::topology::be_primary(&mut wire).await;
-    if known.is_err() {
-        shared.topology.refresh(route.number).await?;
+/// A connection to the primary whose clock counts.
+async fn time_keeper(topology: &Topology) -> Result<Wire, Broken> {
+    let route = topology.route(Partition::CONTROL).await?;
+    let connected = async {
+        let mut wire = topology.connect(&route.server).await?;
+        super::topology::be_primary(&mut wire).await.map(|()| wire)
     }
-    known.map(|()| wire)
+    .await;
+    if connected.is_err() {
+        topology.refresh(route.number).await?;
+    }
+    connected
+}
+
+/// Looks at every partition from time to time, and when a server took over.
+async fn watch(link: Link) {
+    loop {
+        let pause = Duration::from_millis(REDIS_BEAT_MS);
+        // Either is a reason to look.
+        let _ = tokio::time::timeout(pause, link.shared().changed.notified()).await;
+        link.look_at_all().await;
+    }
 }
 
 /// The server's time, for the middle of the question.
@@ -235,7 +278,7 @@ async fn follow(shared: Arc<Shared>, clock: Arc<ServerClock>, wire: Wire) {
         tick.tick().await;
         let told = match wire.take() {
             Some(mut open) => time(&mut open).await.map(|told| (told, open)),
-            None => match time_keeper(&shared).await {
+            None => match time_keeper(&shared.topology).await {
                 Ok(mut open) => time(&mut open).await.map(|told| (told, open)),
                 Err(broken) => Err(broken),
             },

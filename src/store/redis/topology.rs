@@ -85,6 +85,15 @@ impl Topology {
         servers
     }
 
+    /// The partitions of a primary, as known now.
+    pub(super) fn partitions_of(&self, server: &Server) -> Vec<Partition> {
+        let map = self.map();
+        let owned = Partition::all()
+            .zip(&map.owners)
+            .filter(|(_, owner)| owner.as_ref() == Some(server));
+        owned.map(|(partition, _)| partition).collect()
+    }
+
     /// The way to a partition's primary; asked for where nobody has yet.
     pub(super) async fn route(&self, partition: Partition) -> Result<Route, Broken> {
         if let Some(route) = self.known_route(partition) {

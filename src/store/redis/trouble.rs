@@ -20,7 +20,7 @@ pub(super) enum Trouble {
     /// There is no room.
     Full { why: String },
     /// The server has less than it acknowledged, or the partition is parked.
-    Lost { stored: u64 },
+    Lost,
     /// Trying again does not help.
     Refused { why: String },
 }
@@ -47,6 +47,7 @@ pub(super) fn trouble(server: &Server, code: &str, detail: &str) -> Trouble {
         "ASK" | "TRYAGAIN" | "LOADING" | "BUSY" | "NOREPLICAS" => Trouble::Later { why },
         "NOSCRIPT" => Trouble::NoLibrary,
         "ERR" if detail.starts_with("Function not found") => Trouble::NoLibrary,
+        "ERR" if detail.starts_with("unknown command") => Trouble::NoLibrary,
         "ERR" if detail.contains("non local key") => Trouble::Later { why },
         "NOPERM" => Trouble::Refused {
             why: format!("{why}; grant the user of `[store]` what docs/operate/redis.md lists"),

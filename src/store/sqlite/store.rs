@@ -131,6 +131,9 @@ impl SqliteStore {
     }
 }
 
+/// What was committed is on the disk.
+impl crate::store::Losses for SqliteStore {}
+
 impl Drop for SqliteStore {
     /// Lets the writer finish what it was given, so that the file can be opened again at once.
     fn drop(&mut self) {

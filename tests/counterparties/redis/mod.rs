@@ -1,7 +1,9 @@
 //! Redis and Valkey, alone and durable, as `scripts/counterparties/redis` starts them. Each test takes a prefix of its
 //! own, so that all of them can use the same server.
 
-mod model;
+mod durability;
+mod nodes;
+mod servers;
 mod stores;
 
 use crate::told;

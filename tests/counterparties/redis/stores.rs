@@ -25,6 +25,7 @@ pub async fn open(url: &str, prefix: &str) -> RedisStore {
         ca: None,
         promise: Promise::default(),
         node: "test".to_owned(),
+        witness: None,
     };
     RedisStore::open(options).await.unwrap()
 }

@@ -1,9 +1,10 @@
 -- Frame of every function. A function is `writes.NAME(p, a)` or `reads.NAME(p, a)`: `p` is the partition's root, of
 -- which every key is made as `p .. ':' .. …`, and `a` are its arguments, texts. It answers `ok(…)` or `no(code, …)`.
 -- One that writes looks at everything first, calls `change()` before its first write, and may be repeated.
+-- `raws.NAME(p, a)` are the lost-write detector's own: they work where others answer LOST.
 -- The root itself is never a key: where a slot of a Cluster is on its way, the servers then refuse every call as one.
 
-local writes, reads = {}, {}
+local writes, reads, raws = {}, {}, {}
 local changed
 
 local function ok(...)
@@ -56,7 +57,7 @@ local function call_read(f, keys, args)
     return lost(p)
   end
   local answer = f(p, rest(args))
-  answer[2] = string.format('%.0f:0', now)
+  answer[2] = string.format('%.0f:0:0', now)
   return answer
 end
 
@@ -74,7 +75,13 @@ local function call_write(f, keys, args)
     mine = now
     redis.call('HSET', p .. ':nodes', node, string.format('%.0f', now))
   end
-  -- The generation, and that of this node's own last write.
-  answer[2] = string.format('%.0f:%.0f', now, mine)
+  -- The generation, that of this node's own last write, and whether this was one.
+  answer[2] = string.format('%.0f:%.0f:%d', now, mine, changed and 1 or 0)
+  return answer
+end
+
+local function call_raw(f, keys, args)
+  local answer = f(keys[1], rest(args))
+  answer[2] = string.format('%.0f:0:0', generation(keys[1]))
   return answer
 end

@@ -129,7 +129,7 @@ pub trait Alerts {
     /// nothing but the count; a repeat of one that retention has collected changes nothing at all.
     async fn accept(&self, partition: Partition, alert: NewAlert) -> Result<Accepted>;
 
-    /// Alerts whose disposition is pending, oldest first, at most `limit`.
+    /// Alerts whose disposition is pending, oldest first (by `received_at`, then id), at most `limit`.
     async fn unprocessed(&self, partition: Partition, limit: usize) -> Result<Vec<AlertId>>;
 
     /// One alert.

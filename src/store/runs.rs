@@ -150,8 +150,8 @@ pub trait Runs {
     async fn create_run(&self, partition: Partition, run: NewRun) -> Result<Created>;
 
     /// Claims up to `limit` open runs that are due (`wake_at` not after `now`) and unclaimed or whose claim
-    /// ended (its `until` not after `now`), the longest due first; each claim raises the run's epoch. A run
-    /// without `wake_at` is due when its claim ends: its worker died while it worked.
+    /// ended (its `until` not after `now`), the longest due first, then by id; each claim raises the run's epoch. A
+    /// run without `wake_at` is due when its claim ends: its worker died while it worked.
     async fn claim_due(
         &self,
         partition: Partition,
@@ -197,7 +197,7 @@ pub trait Runs {
     async fn wake(&self, partition: Partition, id: RunId, at: Time) -> Result<()>;
 
     /// Gives every claim of a worker back, at shutdown, so that others need not wait for them to end. An open
-    /// run without `wake_at` becomes due at once.
+    /// run without `wake_at` becomes due at the moment of its last append, which is at once.
     async fn release_worker(&self, partition: Partition, worker: &str) -> Result<()>;
 
     /// The entries of a chain from `from` on, in order; none when there is no such chain.

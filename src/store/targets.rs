@@ -200,8 +200,8 @@ pub trait Targets {
     /// Every hold, by target key and facet.
     async fn holds(&self, partition: Partition) -> Result<Vec<Hold>>;
 
-    /// Holds whose lease is over at `now` (`until` not after it), the longest over first; those that are
-    /// ending too, until they are dropped or given another `until`.
+    /// Holds whose lease is over at `now` (`until` not after it), the longest over first, then by target, facet and
+    /// effect; those that are ending too, until they are dropped or given another `until`.
     async fn due_holders(&self, partition: Partition, now: Time, limit: usize) -> Result<Vec<DueHolder>>;
 
     /// The earliest end of a lease, for the scheduler to sleep until.

@@ -1,5 +1,5 @@
-//! The contract of a store, over the back ends that need no server, and a differential test that they answer the same
-//! to the same operations. Redis runs the same cases in `tests/counterparties`.
+//! The contract of a store, over the back ends that need no server. Redis runs the same cases in
+//! `tests/counterparties`; random sequences of operations are in `tests/model`.
 
 #![allow(
     clippy::unwrap_used,
@@ -10,7 +10,6 @@
 )]
 
 mod cases;
-mod differential;
 
 use std::sync::Arc;
 

@@ -20,6 +20,12 @@ mod redis;
 mod relay;
 mod samba;
 mod scim;
+#[allow(
+    dead_code,
+    reason = "the same files have a test target of their own, which uses all of it"
+)]
+#[path = "../model/sequences/mod.rs"]
+mod sequences;
 #[path = "../it/serving.rs"]
 mod serving;
 mod sns;

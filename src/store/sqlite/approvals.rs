@@ -29,7 +29,8 @@ pub(super) fn approval_row(row: &Row<'_>) -> rusqlite::Result<ApprovalRow> {
 pub(super) fn put(connection: &Connection, partition: Partition, row: &ApprovalRow) -> Fallible<()> {
     connection.run(
         "INSERT INTO approvals (id, partition, run, asked_at, open, state) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
-         ON CONFLICT (id) DO UPDATE SET open = excluded.open, state = excluded.state",
+         ON CONFLICT (id) DO UPDATE SET run = excluded.run, asked_at = excluded.asked_at, open = excluded.open,
+             state = excluded.state",
         params![
             row.id.to_string(),
             partition.index(),

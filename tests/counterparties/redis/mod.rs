@@ -2,6 +2,7 @@
 //! own, so that all of them can use the same server.
 
 mod durability;
+mod model;
 mod nodes;
 mod servers;
 mod stores;

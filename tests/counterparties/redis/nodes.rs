@@ -66,7 +66,7 @@ impl House {
         playbook(
             dir.path(),
             "contain",
-            "endpoint::isolate(finding.first(\"host\"));\n",
+            "each(finding.all(\"host\"), |host| endpoint::isolate(host));\n",
         );
         playbook(
             dir.path(),

@@ -18,6 +18,7 @@ pub mod redis;
 mod retention;
 mod runs;
 mod sealed;
+mod signals;
 pub mod sqlite;
 mod targets;
 
@@ -33,6 +34,7 @@ pub use notices::{Notice, NoticeQuery, NoticeState, Notices};
 pub use retention::{Bygone, Forgot, Retention, Swept};
 pub use runs::{Appended, Claim, Created, NewRun, RunQuery, RunRow, RunStatus, RunUpdate, Runs};
 pub use sealed::Sealed;
+pub use signals::{Signal, Signalled, Signals};
 pub use targets::{DueHolder, HoldEnd, Lock, Locked, NewHold, Share, Taken, Targets, Took};
 
 /// Everything a store can do.
@@ -40,6 +42,7 @@ pub trait Store:
     Alerts
     + Runs
     + Approvals
+    + Signals
     + Targets
     + Budgets
     + Control
@@ -57,6 +60,7 @@ impl<T> Store for T where
     T: Alerts
         + Runs
         + Approvals
+        + Signals
         + Targets
         + Budgets
         + Control

@@ -12,6 +12,7 @@ mod notices;
 mod part;
 mod retention;
 mod runs;
+mod signals;
 mod store;
 mod targets;
 

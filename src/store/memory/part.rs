@@ -17,6 +17,7 @@ use crate::store::feed::FeedItem;
 use crate::store::notices::Notice;
 use crate::store::place::{Place, place};
 use crate::store::runs::{RunRow, RunStatus};
+use crate::store::signals::Signal;
 
 /// One partition.
 #[derive(Debug, Default)]
@@ -25,6 +26,7 @@ pub(super) struct Part {
     pub(super) runs: HashMap<RunId, Run>,
     pub(super) approvals: HashMap<ApprovalId, ApprovalRow>,
     pub(super) votes: HashMap<RunId, Vec<(ApprovalId, Vote)>>,
+    pub(super) signals: HashMap<RunId, Vec<Signal>>,
     chains: HashMap<ChainId, Vec<Entry>>,
     /// By position: chain and place of every entry that is kept.
     pub(super) feed: BTreeMap<u64, (ChainId, u64)>,

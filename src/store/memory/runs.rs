@@ -62,7 +62,7 @@ impl Run {
 }
 
 impl Part {
-    fn run_mut(&mut self, id: RunId) -> Result<&mut Run> {
+    pub(super) fn run_mut(&mut self, id: RunId) -> Result<&mut Run> {
         self.runs.get_mut(&id).ok_or_else(|| missing(id))
     }
 

@@ -22,6 +22,7 @@ mod retention;
 mod row;
 mod runs;
 mod schema;
+mod signals;
 mod store;
 mod targets;
 #[cfg(test)]

@@ -13,7 +13,7 @@ pub(super) const APPLICATION: i64 = 0x434f_5244;
 pub(super) const VERSION: i64 = 1 + STEPS.len() as i64;
 
 /// What each version has more than the one before it, from the second on. Never changed, only added to.
-const STEPS: [&str; 4] = [
+const STEPS: [&str; 5] = [
     "
 CREATE TABLE followers (
     partition INTEGER NOT NULL,
@@ -84,6 +84,17 @@ CREATE INDEX gone_by_time ON gone (partition, at, chain);
 CREATE INDEX runs_settled ON runs (partition, updated_at, id) WHERE status = 'settled';
 CREATE INDEX approvals_by_run ON approvals (run, id);
 CREATE INDEX changes_by_time ON changes (partition, at, target);
+",
+    "
+CREATE TABLE signals (
+    run TEXT NOT NULL,
+    id TEXT NOT NULL,
+    partition INTEGER NOT NULL,
+    at INTEGER NOT NULL,
+    principal TEXT NOT NULL,
+    content TEXT NOT NULL,
+    PRIMARY KEY (run, id)
+) STRICT, WITHOUT ROWID;
 ",
 ];
 

@@ -15,6 +15,7 @@ pub mod notices;
 pub mod retention;
 pub mod runs;
 pub mod runs_claims;
+pub mod signals;
 
 /// Makes a test of every case for one back end. The expression is awaited inside the test; it opens an empty store and
 /// answers it with whatever has to live as long, such as a temporary folder.
@@ -67,6 +68,13 @@ macro_rules! contract_suite {
                     a_vote_is_kept_once_and_wakes_its_run
                     a_vote_on_what_is_decided_is_not_kept
                     approval_operations_refuse_another_partition
+                }
+                signals {
+                    a_signal_is_kept_once_and_wakes_its_run
+                    a_signal_during_a_claim_outlasts_its_appends
+                    a_signal_opens_a_parked_run
+                    a_settled_run_takes_no_signal
+                    signal_operations_refuse_another_partition
                 }
                 locks {
                     a_lock_is_one_effects_until_it_gives_it_back

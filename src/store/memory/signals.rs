@@ -31,7 +31,12 @@ impl Signals for MemoryStore {
 
     async fn signals(&self, partition: Partition, run: RunId) -> Result<Vec<Signal>> {
         home::of_chain(partition, ChainId::Run(run))?;
-        let mut signals = self.part(partition)?.signals.get(&run).cloned().unwrap_or_default();
+        let mut signals = self
+            .part(partition)?
+            .signals
+            .get(&run)
+            .cloned()
+            .unwrap_or_default();
         signals.sort_by(|one, two| (one.at, &one.id).cmp(&(two.at, &two.id)));
         Ok(signals)
     }

@@ -17,6 +17,7 @@ const PARTS: &[&str] = &[
     include_str!("lua/control.lua"),
     include_str!("lua/feed.lua"),
     include_str!("lua/notices.lua"),
+    include_str!("lua/signals.lua"),
 ];
 
 /// Functions that may run when there is no room left, because they make room.

@@ -26,6 +26,7 @@ mod notices;
 mod reply;
 mod runs;
 mod shared;
+mod signals;
 mod store;
 mod targets;
 mod topology;

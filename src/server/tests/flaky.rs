@@ -17,7 +17,7 @@ use crate::store::{
     Accepted, Alert, AlertRow, Alerts, Appended, ApprovalQuery, ApprovalRow, Approvals, Budgets, Bygone,
     Claim, Claimed, Control, Counts, Created, Disposition, DueHolder, Dump, Dumped, Error, Feed, FeedItem,
     Forgot, Health, HoldEnd, Kind, Lock, Locked, Mark, NewAlert, NewHold, NewRun, Notice, NoticeQuery,
-    Notices, Principal, Put, Record, Reserved, Result, Retention, RunQuery, RunRow, RunUpdate, Runs, Swept,
+    Notices, Principal, Put, Record, Reserved, Result, Retention, RunQuery, RunRow, RunUpdate, Runs, Signal, Signalled, Signals, Swept,
     Switches, Taken, Targets, Took,
 };
 
@@ -103,6 +103,11 @@ pass_on!(Targets {
     fn holds(partition: Partition) -> Vec<Hold>;
     fn due_holders(partition: Partition, now: Time, limit: usize) -> Vec<DueHolder>;
     fn next_lease_end(partition: Partition) -> Option<Time>;
+});
+
+pass_on!(Signals {
+    fn put_signal(partition: Partition, signal: Signal) -> Signalled;
+    fn signals(partition: Partition, run: RunId) -> Vec<Signal>;
 });
 
 pass_on!(Budgets {

@@ -13,6 +13,7 @@ use super::error::{Error, Result};
 use super::feed::FeedItem;
 use super::notices::Notice;
 use super::runs::RunRow;
+use super::signals::Signal;
 use crate::action::{Holder, Reading, Target, Undo};
 use crate::approval::Vote;
 use crate::clock::Time;
@@ -134,6 +135,9 @@ pub enum Record {
         approvals: Vec<ApprovalRow>,
         /// Votes put beside its journal, as [`Approvals::votes`](super::Approvals::votes) lists them.
         votes: Vec<(ApprovalId, Vote)>,
+        /// Words of people for it, as [`Signals::signals`](super::Signals::signals) lists them.
+        #[serde(default)]
+        signals: Vec<Signal>,
     },
     /// An alert or a run that retention collected; its id starts nothing any more.
     Gone {

@@ -17,8 +17,8 @@ use crate::store::{
     Accepted, Alert, AlertRow, Alerts, Appended, ApprovalQuery, ApprovalRow, Approvals, Budgets, Bygone,
     Claim, Claimed, Control, Counts, Created, Disposition, DueHolder, Dump, Dumped, Error, Feed, FeedItem,
     Forgot, Health, HoldEnd, Kind, Lock, Locked, Mark, NewAlert, NewHold, NewRun, Notice, NoticeQuery,
-    Notices, Principal, Put, Record, Reserved, Result, Retention, RunQuery, RunRow, RunUpdate, Runs, Signal, Signalled, Signals, Swept,
-    Switches, Taken, Targets, Took,
+    Notices, Principal, Put, Record, Reserved, Result, Retention, RunQuery, RunRow, RunUpdate, Runs, Signal,
+    Signalled, Signals, Swept, Switches, Taken, Targets, Took,
 };
 
 #[derive(Default)]

@@ -119,6 +119,7 @@ fn run_record(part: &Part, run: &Run, places: &HashMap<(ChainId, u64), u64>) -> 
         chain: part.items(ChainId::Run(id), places),
         approvals,
         votes: part.votes(id),
+        signals: part.signals(id),
     }
 }
 
@@ -280,6 +281,7 @@ fn put(part: &mut Part, record: Record) {
             chain,
             approvals,
             votes,
+            signals,
         } => {
             let id: RunId = row.id;
             part.put_chain(ChainId::Run(id), chain);
@@ -287,6 +289,9 @@ fn put(part: &mut Part, record: Record) {
                 .extend(approvals.into_iter().map(|row| (row.id, row)));
             if !votes.is_empty() {
                 part.votes.insert(id, votes);
+            }
+            if !signals.is_empty() {
+                part.signals.insert(id, signals);
             }
             part.runs.insert(
                 id,

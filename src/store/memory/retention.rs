@@ -91,6 +91,7 @@ impl Retention for MemoryStore {
         part.runs.remove(&run);
         part.approvals.retain(|_, row| row.run != run);
         part.votes.remove(&run);
+        part.signals.remove(&run);
         part.drop_chain(chain, at);
         Ok(Forgot::Now)
     }

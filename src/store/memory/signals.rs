@@ -3,12 +3,22 @@
 use async_trait::async_trait;
 
 use super::MemoryStore;
+use super::part::Part;
 use crate::id::{Partition, RunId};
 use crate::journal::ChainId;
 use crate::store::error::Result;
 use crate::store::home;
 use crate::store::runs::RunStatus;
 use crate::store::signals::{Signal, Signalled, Signals};
+
+impl Part {
+    /// Every signal of a run, in order.
+    pub(super) fn signals(&self, run: RunId) -> Vec<Signal> {
+        let mut signals = self.signals.get(&run).cloned().unwrap_or_default();
+        signals.sort_by(|one, two| (one.at, &one.id).cmp(&(two.at, &two.id)));
+        signals
+    }
+}
 
 #[async_trait]
 impl Signals for MemoryStore {
@@ -31,13 +41,6 @@ impl Signals for MemoryStore {
 
     async fn signals(&self, partition: Partition, run: RunId) -> Result<Vec<Signal>> {
         home::of_chain(partition, ChainId::Run(run))?;
-        let mut signals = self
-            .part(partition)?
-            .signals
-            .get(&run)
-            .cloned()
-            .unwrap_or_default();
-        signals.sort_by(|one, two| (one.at, &one.id).cmp(&(two.at, &two.id)));
-        Ok(signals)
+        Ok(self.part(partition)?.signals(run))
     }
 }

@@ -15,7 +15,7 @@ use crate::store::alerts::{Accepted, Alert, AlertRow, Alerts, Claimed, Dispositi
 use crate::store::error::{Error, Result};
 use crate::store::home;
 
-fn row(answer: &mut Answer) -> Result<AlertRow> {
+pub(super) fn row(answer: &mut Answer) -> Result<AlertRow> {
     Ok(AlertRow {
         id: answer.parse()?,
         source: answer.text()?,

@@ -13,7 +13,7 @@ use crate::store::approvals::{ApprovalQuery, ApprovalRow, Approvals, Put};
 use crate::store::error::{Error, Result};
 use crate::store::home;
 
-fn row(answer: &mut Answer) -> Result<ApprovalRow> {
+pub(super) fn row(answer: &mut Answer) -> Result<ApprovalRow> {
     Ok(ApprovalRow {
         id: answer.parse()?,
         run: answer.parse()?,
@@ -21,6 +21,31 @@ fn row(answer: &mut Answer) -> Result<ApprovalRow> {
         open: answer.flag()?,
         state: answer.json()?,
     })
+}
+
+/// Votes, in order, from their fields.
+pub(super) fn votes(answer: Answer) -> Result<Vec<(ApprovalId, Vote)>> {
+    let mut votes = answer.each(|answer| {
+        let field = answer.text()?;
+        let approval = field.split(' ').next().unwrap_or_default();
+        let vote: Vote = answer.json()?;
+        Ok((approval.parse::<ApprovalId>().map_err(unreadable)?, vote))
+    })?;
+    votes.sort_by_cached_key(|(of, vote)| (vote.at, vote.principal.clone(), vote.approve, of.to_string()));
+    Ok(votes)
+}
+
+impl Args {
+    /// How many, then what each is made of.
+    pub(super) fn approvals(self, rows: &[ApprovalRow]) -> Result<Args> {
+        rows.iter().try_fold(self.put(rows.len()), |args, row| {
+            args.put(row.id)
+                .put(row.run)
+                .time(row.asked_at)
+                .flag(row.open)
+                .json(&row.state)
+        })
+    }
 }
 
 #[async_trait]
@@ -51,15 +76,7 @@ impl Approvals for RedisStore {
     async fn votes(&self, partition: Partition, run: RunId) -> Result<Vec<(ApprovalId, Vote)>> {
         home::of_chain(partition, ChainId::Run(run))?;
         let answer = self.read(partition, "votes", Args::new().put(run)).await?;
-        let mut votes = answer.each(|answer| {
-            let field = answer.text()?;
-            let approval = field.split(' ').next().unwrap_or_default();
-            let vote: Vote = answer.json()?;
-            Ok((approval.parse::<ApprovalId>().map_err(unreadable)?, vote))
-        })?;
-        votes
-            .sort_by_cached_key(|(of, vote)| (vote.at, vote.principal.clone(), vote.approve, of.to_string()));
-        Ok(votes)
+        votes(answer)
     }
 
     async fn approval(&self, partition: Partition, id: ApprovalId) -> Result<Option<ApprovalRow>> {

@@ -59,13 +59,20 @@ impl Args {
         Ok(self.bytes(json))
     }
 
+    /// How many, then each.
+    pub(super) fn texts<T: AsRef<str>>(self, texts: &[T]) -> Args {
+        texts
+            .iter()
+            .fold(self.put(texts.len()), |args, text| args.put(text.as_ref()))
+    }
+
     pub(super) fn into_vec(self) -> Vec<Vec<u8>> {
         self.0
     }
 }
 
 /// The string that is a value's JSON.
-fn to_word(value: &impl Serialize) -> Result<String> {
+pub(super) fn to_word(value: &impl Serialize) -> Result<String> {
     match serde_json::to_value(value) {
         Ok(serde_json::Value::String(word)) => Ok(word),
         Ok(other) => Err(Error::Corrupt {

@@ -24,7 +24,10 @@ impl Control for RedisStore {
     }
 
     async fn set_halt(&self, halt: Option<Halt>) -> Result<()> {
-        let args = Args::new().json(&Switches { halt })?;
+        let args = match halt {
+            Some(halt) => Args::new().json(&Switches { halt: Some(halt) })?,
+            None => Args::new().put(""),
+        };
         self.write(HERE, "set_switches", args).await.map(drop)
     }
 

@@ -4,15 +4,19 @@ use super::answer::unreadable;
 use super::args::Args;
 use crate::journal::{ChainId, Entry};
 use crate::store::error::Result;
+use crate::store::feed::FeedItem;
 
 impl Args {
     /// How many, then digest and the rest of each.
     pub(super) fn entries(self, entries: &[Entry]) -> Args {
-        entries.iter().fold(self.put(entries.len()), |args, entry| {
-            let salt = data_encoding::HEXLOWER.encode(&entry.salt);
-            args.put(entry.digest)
-                .put(format_args!("{salt} {} {}", entry.kind, entry.payload))
-        })
+        entries.iter().fold(self.put(entries.len()), Args::entry)
+    }
+
+    /// Digest and the rest.
+    pub(super) fn entry(self, entry: &Entry) -> Args {
+        let salt = data_encoding::HEXLOWER.encode(&entry.salt);
+        self.put(entry.digest)
+            .put(format_args!("{salt} {} {}", entry.kind, entry.payload))
     }
 }
 
@@ -36,5 +40,14 @@ pub(super) fn read(chain: ChainId, seq: u64, line: &str) -> Result<Entry> {
         payload: payload.to_owned(),
         salt,
         digest: digest.parse().map_err(|_| wrong("the digest is none"))?,
+    })
+}
+
+/// Reads the entry with its position in the feed.
+pub(super) fn item(chain: ChainId, seq: u64, line: &str) -> Result<FeedItem> {
+    let position = line.split(' ').next().unwrap_or_default();
+    Ok(FeedItem {
+        position: position.parse().map_err(unreadable)?,
+        entry: read(chain, seq, line)?,
     })
 }

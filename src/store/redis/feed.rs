@@ -17,7 +17,7 @@ use crate::store::error::Result;
 use crate::store::feed::{Counts, Feed, FeedItem, Health};
 
 /// A chain is written as the id of what it is about; the prefix says which kind.
-fn chain(text: &str) -> Result<ChainId> {
+pub(super) fn chain(text: &str) -> Result<ChainId> {
     if let Ok(id) = RunId::parse(text) {
         return Ok(ChainId::Run(id));
     }

@@ -18,10 +18,17 @@ const PARTS: &[&str] = &[
     include_str!("lua/feed.lua"),
     include_str!("lua/notices.lua"),
     include_str!("lua/signals.lua"),
+    include_str!("lua/dump.lua"),
 ];
 
 /// Functions that may run when there is no room left, because they make room.
-const FREES: &[&str] = &["forget_notices"];
+const FREES: &[&str] = &[
+    "forget_notices",
+    "forget_run",
+    "forget_alert",
+    "forget_bundle",
+    "sweep",
+];
 
 /// Registers each function of the parts by its name: while a library is loaded a server has nothing of Lua but what this
 /// uses, so that it cannot walk through tables there.

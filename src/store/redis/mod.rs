@@ -24,6 +24,7 @@ mod link;
 mod noted;
 mod notices;
 mod reply;
+mod retention;
 mod runs;
 mod shared;
 mod signals;

@@ -13,7 +13,7 @@ use crate::store::error::Result;
 use crate::store::home;
 use crate::store::notices::{Notice, NoticeQuery, Notices};
 
-fn row(answer: &mut Answer) -> Result<Notice> {
+pub(super) fn row(answer: &mut Answer) -> Result<Notice> {
     Ok(Notice {
         key: answer.text()?,
         group: answer.parse()?,
@@ -25,19 +25,21 @@ fn row(answer: &mut Answer) -> Result<Notice> {
     })
 }
 
-fn put_all(args: Args, notices: &[Notice]) -> Result<Args> {
-    let mut args = args.put(notices.len());
-    for notice in notices {
-        args = args
-            .put(&notice.key)
+impl Args {
+    /// What a notice is made of, with its key.
+    pub(super) fn notice(self, notice: &Notice) -> Result<Args> {
+        self.put(&notice.key)
             .put(notice.group)
             .time(notice.at)
             .word(&notice.state)?
             .flag(notice.leads)
             .maybe_time(notice.due_at)
-            .json(&notice.content)?;
+            .json(&notice.content)
     }
-    Ok(args)
+}
+
+fn put_all(args: Args, notices: &[Notice]) -> Result<Args> {
+    notices.iter().try_fold(args.put(notices.len()), Args::notice)
 }
 
 #[async_trait]

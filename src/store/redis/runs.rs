@@ -18,7 +18,7 @@ use crate::store::runs::{Appended, Claim, Created, NewRun, RunQuery, RunRow, Run
 
 /// What is said of a run once and never read by a function.
 #[derive(Serialize, Deserialize)]
-struct About {
+pub(super) struct About {
     playbook: String,
     title: String,
     subject: String,
@@ -26,7 +26,19 @@ struct About {
     severity_id: SeverityId,
 }
 
-fn row(answer: &mut Answer) -> Result<RunRow> {
+impl About {
+    pub(super) fn of(row: &RunRow) -> About {
+        About {
+            playbook: row.playbook.clone(),
+            title: row.title.clone(),
+            subject: row.subject.clone(),
+            cause: row.cause.clone(),
+            severity_id: row.severity_id,
+        }
+    }
+}
+
+pub(super) fn row(answer: &mut Answer) -> Result<RunRow> {
     let id = answer.parse()?;
     let about: About = answer.json()?;
     Ok(RunRow {
@@ -87,16 +99,9 @@ impl Runs for RedisStore {
         home::of_chain(partition, chain)?;
         home::of_entries(partition, chain, 0, std::slice::from_ref(&run.entry))?;
         let row = run.row;
-        let about = About {
-            playbook: row.playbook.clone(),
-            title: row.title,
-            subject: row.subject,
-            cause: row.cause,
-            severity_id: row.severity_id,
-        };
         let args = Args::new()
             .put(row.id)
-            .json(&about)?
+            .json(&About::of(&row))?
             .put(row.playbook)
             .time(row.started_at)
             .time(row.updated_at)
@@ -143,7 +148,7 @@ impl Runs for RedisStore {
         until: Time,
     ) -> Result<Option<Claim>> {
         home::of_chain(partition, ChainId::Run(id))?;
-        let args = Args::new().put(id).put(worker).time(now).time(until);
+        let args = Args::new().put(id).put(worker).time(now).time(until).put(ask()?);
         let mut answer = self.write(partition, "claim_run", args).await?;
         match answer.maybe_text()?.as_deref() {
             None => Ok(None),
@@ -181,7 +186,7 @@ impl Runs for RedisStore {
         home::of_chain(partition, chain)?;
         home::of_entries(partition, chain, expected_len, &entries)?;
         home::of_approvals(partition, &update.approvals)?;
-        let mut args = Args::new()
+        let args = Args::new()
             .put(claim.run)
             .put(claim.epoch)
             .put(expected_len)
@@ -192,15 +197,7 @@ impl Runs for RedisStore {
             .put(update.waits_for)
             .flag(update.release)
             .entries(&entries)
-            .put(update.approvals.len());
-        for row in &update.approvals {
-            args = args
-                .put(row.id)
-                .put(row.run)
-                .time(row.asked_at)
-                .flag(row.open)
-                .json(&row.state)?;
-        }
+            .approvals(&update.approvals)?;
         let mut answer = self.write(partition, "append", args).await?;
         match answer.text()?.as_str() {
             "NEW" => Ok(Appended::New),

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 
 use super::RedisStore;
 use super::answer::{Answer, read_word, time, unreadable};
-use super::args::Args;
+use super::args::{Args, to_word};
 use super::call::{PAGE, rows};
 use crate::action::{Hold, Holder, Verification};
 use crate::clock::Time;
@@ -14,12 +14,12 @@ use crate::store::home;
 use crate::store::targets::{DueHolder, HoldEnd, Lock, Locked, NewHold, Share, Taken, Targets, Took};
 
 /// The name of a held facet.
-fn name(target: &str, facet: &str) -> String {
+pub(super) fn name(target: &str, facet: &str) -> String {
     format!("{target}\0{facet}")
 }
 
 /// The facet of a name.
-fn facet(name: &str) -> String {
+pub(super) fn facet(name: &str) -> String {
     name.rsplit('\0').next().unwrap_or_default().to_owned()
 }
 
@@ -27,10 +27,19 @@ fn maybe_time(text: &str) -> Result<Option<Time>> {
     (text != "-").then(|| time(text)).transpose()
 }
 
-/// A holder as it is kept, with its place among the others.
-fn holder(effect: EffectId, text: &str) -> Result<(u64, Holder)> {
+/// One effect's share of a hold.
+pub(super) struct Kept {
+    /// Its place among the others.
+    pub(super) place: u64,
+    /// True when it took the hold while nobody else had it.
+    pub(super) first: bool,
+    pub(super) holder: Holder,
+}
+
+/// A share as it is kept.
+fn kept(effect: EffectId, text: &str) -> Result<Kept> {
     let parts: Vec<&str> = text.split(' ').collect();
-    let [place, _first, run, since, until, tries, ending, seen] = parts.as_slice() else {
+    let [place, first, run, since, until, tries, ending, seen] = parts.as_slice() else {
         return Err(unreadable(format_args!("`{text}` is no holder")));
     };
     let holder = Holder {
@@ -42,24 +51,50 @@ fn holder(effect: EffectId, text: &str) -> Result<(u64, Holder)> {
         ending: *ending == "1",
         seen: (*seen != "-").then(|| read_word(seen)).transpose()?,
     };
-    Ok((place.parse().map_err(unreadable)?, holder))
+    Ok(Kept {
+        place: place.parse().map_err(unreadable)?,
+        first: *first == "1",
+        holder,
+    })
+}
+
+/// Effect and share.
+pub(super) fn share(answer: &mut Answer) -> Result<Kept> {
+    kept(answer.parse()?, &answer.text()?)
+}
+
+impl Args {
+    /// A share as it is kept.
+    pub(super) fn share(self, place: u64, first: bool, holder: &Holder) -> Result<Args> {
+        let seen = match holder.seen {
+            Some(seen) => to_word(&seen)?,
+            None => "-".to_owned(),
+        };
+        Ok(self.put(format_args!(
+            "{place} {} {} {} {} {} {} {seen}",
+            u8::from(first),
+            holder.run,
+            holder.since.0,
+            holder
+                .until
+                .map_or_else(|| "-".to_owned(), |until| until.0.to_string()),
+            holder.tries,
+            u8::from(holder.ending),
+        )))
+    }
 }
 
 fn hold(answer: &mut Answer) -> Result<(String, Hold)> {
     let name = answer.text()?;
     let (target, prior, undo) = (answer.json()?, answer.json()?, answer.json()?);
-    let by = answer.list()?;
-    let mut holders = by.each(|answer| {
-        let effect = answer.parse()?;
-        holder(effect, &answer.text()?)
-    })?;
-    holders.sort_by_key(|(place, holder)| (holder.since, *place));
+    let mut shares = answer.list()?.each(share)?;
+    shares.sort_by_key(|share| (share.holder.since, share.place));
     let hold = Hold {
         target,
         facet: facet(&name),
         prior,
         undo,
-        holders: holders.into_iter().map(|(_, holder)| holder).collect(),
+        holders: shares.into_iter().map(|share| share.holder).collect(),
     };
     Ok((name, hold))
 }
@@ -67,7 +102,7 @@ fn hold(answer: &mut Answer) -> Result<(String, Hold)> {
 fn due(answer: &mut Answer) -> Result<DueHolder> {
     let name = answer.text()?;
     let target = answer.json()?;
-    let (_, holder) = holder(answer.parse()?, &answer.text()?)?;
+    let holder = share(answer)?.holder;
     Ok(DueHolder {
         target,
         facet: facet(&name),

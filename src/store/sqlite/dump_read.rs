@@ -6,7 +6,7 @@ use rusqlite::{Connection, Row, params};
 use super::approvals::{approval_row, votes};
 use super::failure::{Failure, Fallible};
 use super::row::{Ask as _, json, rows, uint, word, word_or_none};
-use super::{alerts, journal, notices, runs};
+use super::{alerts, journal, notices, runs, signals};
 use crate::action::Holder;
 use crate::clock::Time;
 use crate::digest::Digest;
@@ -276,6 +276,7 @@ fn run(connection: &Connection, name: &str) -> Fallible<Option<Record>> {
             approval_row,
         )?,
         votes: votes(connection, id)?,
+        signals: signals::signals(connection, id)?,
         row,
         claim_until,
         woken_at,

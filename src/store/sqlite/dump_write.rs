@@ -5,7 +5,7 @@ use rusqlite::{Connection, params};
 use super::dump_read::record;
 use super::failure::Fallible;
 use super::row::{Ask as _, int, to_json, to_word};
-use super::{approvals, journal, notices};
+use super::{approvals, journal, notices, signals};
 use crate::action::{Reading, Target, Undo};
 use crate::clock::Time;
 use crate::id::Partition;
@@ -50,6 +50,7 @@ fn put(connection: &Connection, partition: Partition, new: &Record) -> Fallible<
             chain,
             approvals: requests,
             votes,
+            signals: words,
         } => {
             put_run(connection, partition, row, (*claim_until, *woken_at), chain)?;
             for request in requests {
@@ -57,6 +58,9 @@ fn put(connection: &Connection, partition: Partition, new: &Record) -> Fallible<
             }
             for (approval, vote) in votes {
                 approvals::keep_vote(connection, partition, row.id, *approval, vote)?;
+            }
+            for word in words {
+                signals::keep(connection, partition, word)?;
             }
         }
         Record::Gone { chain, at } => {

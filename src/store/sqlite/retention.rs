@@ -58,6 +58,7 @@ fn forget_run(
     connection.run("DELETE FROM runs WHERE id = ?1", [&id])?;
     connection.run("DELETE FROM approvals WHERE run = ?1", [&id])?;
     connection.run("DELETE FROM votes WHERE run = ?1", [&id])?;
+    connection.run("DELETE FROM signals WHERE run = ?1", [&id])?;
     journal::forget(connection, partition, chain, at)?;
     Ok(Forgot::Now)
 }

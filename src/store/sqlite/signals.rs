@@ -35,10 +35,21 @@ fn put_signal(connection: &Connection, partition: Partition, signal: &Signal) ->
     if status == RunStatus::Settled {
         return Ok(Signalled::Over);
     }
+    keep(connection, partition, signal)?;
+    connection.run(
+        "UPDATE runs SET status = 'open' WHERE id = ?1 AND status = 'parked'",
+        [&run],
+    )?;
+    wake(connection, signal.run, signal.at)?;
+    Ok(Signalled::New)
+}
+
+/// Writes a signal down.
+pub(super) fn keep(connection: &Connection, partition: Partition, signal: &Signal) -> Fallible<()> {
     connection.run(
         "INSERT INTO signals (run, id, partition, at, principal, content) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
         params![
-            run,
+            signal.run.to_string(),
             signal.id,
             partition.index(),
             signal.at,
@@ -46,12 +57,24 @@ fn put_signal(connection: &Connection, partition: Partition, signal: &Signal) ->
             to_json(&signal.content)?
         ],
     )?;
-    connection.run(
-        "UPDATE runs SET status = 'open' WHERE id = ?1 AND status = 'parked'",
-        [&run],
-    )?;
-    wake(connection, signal.run, signal.at)?;
-    Ok(Signalled::New)
+    Ok(())
+}
+
+/// Every signal of a run, in order.
+pub(super) fn signals(connection: &Connection, run: RunId) -> Fallible<Vec<Signal>> {
+    connection.all(
+        "SELECT run, id, at, principal, content FROM signals WHERE run = ?1 ORDER BY at, id",
+        [run.to_string()],
+        |row| {
+            Ok(Signal {
+                id: row.get("id")?,
+                run: word(row, "run")?,
+                at: row.get("at")?,
+                principal: row.get("principal")?,
+                content: json(row, "content")?,
+            })
+        },
+    )
 }
 
 #[async_trait]
@@ -66,21 +89,6 @@ impl Signals for SqliteStore {
 
     async fn signals(&self, partition: Partition, run: RunId) -> Result<Vec<Signal>> {
         home::of_chain(partition, ChainId::Run(run))?;
-        self.read(move |connection| {
-            connection.all(
-                "SELECT run, id, at, principal, content FROM signals WHERE run = ?1 ORDER BY at, id",
-                [run.to_string()],
-                |row| {
-                    Ok(Signal {
-                        id: row.get("id")?,
-                        run: word(row, "run")?,
-                        at: row.get("at")?,
-                        principal: row.get("principal")?,
-                        content: json(row, "content")?,
-                    })
-                },
-            )
-        })
-        .await
+        self.read(move |connection| signals(connection, run)).await
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::approvals::{request, vote};
 use super::fixture::*;
 use super::notices::notice;
+use super::signals::signal;
 use cordon::clock::Time;
 use cordon::digest::Digest;
 use cordon::guardrail::Halt;
@@ -15,7 +16,7 @@ use cordon::secret::Handle;
 use cordon::store::memory::MemoryStore;
 use cordon::store::{
     Created, Disposition, Error, Kind, Locked, Mark, Principal, Put, Record, Reserved, RunStatus, RunUpdate,
-    Store,
+    Signalled, Store,
 };
 
 pub type Everything = BTreeMap<(Partition, Kind, String), Record>;
@@ -75,6 +76,8 @@ async fn alerts_and_runs(store: &Any) {
         let kept = store.put_vote(here(), asked.id, ballot).await;
         assert_eq!(kept, Ok(Put::New));
     }
+    let word = signal(claim.run, "a", 310);
+    assert_eq!(store.put_signal(here(), word).await, Ok(Signalled::New));
     for (n, partition) in [(7, here()), (0, elsewhere())] {
         let run = new_run(run_id(n, partition), 150, Some(900));
         assert_eq!(store.create_run(partition, run).await, Ok(Created::New));
@@ -234,6 +237,7 @@ pub async fn restoring_again_changes_nothing_and_something_else_is_refused(store
             }],
             approvals: Vec::new(),
             votes: Vec::new(),
+            signals: Vec::new(),
         };
         let answer = store.restore(*partition, vec![with, changed]).await;
         assert!(

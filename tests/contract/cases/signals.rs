@@ -7,7 +7,7 @@ use cordon::journal::{ChainId, End};
 use cordon::store::{Claim, RunStatus, RunUpdate, Signal, Signalled};
 use serde_json::json;
 
-fn signal(run: RunId, id: &str, at: i64) -> Signal {
+pub fn signal(run: RunId, id: &str, at: i64) -> Signal {
     Signal {
         id: id.into(),
         run,

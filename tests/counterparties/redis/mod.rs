@@ -2,10 +2,12 @@
 //! own, so that all of them can use the same server.
 
 mod durability;
+mod keys;
 mod model;
 mod nodes;
 mod servers;
 mod stores;
+mod twice;
 
 use crate::told;
 

@@ -26,6 +26,8 @@ writes.accept = lib.writing(function(root, take)
     call('INCR', root .. ':repeats')
     return { tostring(times) }, true
   end
+  -- Its true count is gone with it.
+  if lib.is_gone(root, id) then return { '2' } end
   call('HSET', key, 'source', source, 'at', at, 'times', 1, 'disposition', 'pending', 'len', 1, 'last', entries[1].digest,
     'by', ask)
   call('SET', key .. ':headers', headers)
@@ -84,6 +86,101 @@ reads.alerts = lib.reading(function(root, take)
   return rows
 end)
 
+-- Forgets one that is not pending, once all of its entries were read: id, at, followers.
+writes.forget_alert = lib.writing(function(root, take)
+  local id, at, followers = take(), take(), lib.texts(take)
+  lib.number(at)
+  local key = root .. ':alert:' .. id
+  local alert = lib.fields(key, ALERT)
+  if not alert.times then return { 'ALREADY' } end
+  if alert.disposition == 'pending' then return { 'OPEN' } end
+  if lib.is_unread(root, id, followers) then return { 'UNREAD' } end
+  call('DEL', key, key .. ':headers', key .. ':body')
+  call('ZREM', root .. ':alerts:' .. alert.disposition, id)
+  call('DECRBY', root .. ':repeats', tonumber(alert.times) - 1)
+  lib.drop_chain(root, id, tonumber(alert.len), at)
+  return { 'NOW' }, true
+end)
+
+-- before, after (moment and id), limit: id and moment of those that are not pending, the oldest first.
+reads.old_alerts = lib.reading(function(root, take)
+  local before, after, limit = take(), lib.place(take), lib.number(take())
+  local keys = {}
+  for _, word in ipairs(DISPOSITIONS) do
+    if word ~= 'pending' then keys[#keys + 1] = root .. ':alerts:' .. word end
+  end
+  return lib.flat(lib.oldest(keys, after, '(' .. before, limit))
+end)
+
+lib.kinds.alert = {
+  names = function(root, after, limit)
+    local keys = {}
+    for at, word in ipairs(DISPOSITIONS) do keys[at] = root .. ':alerts:' .. word end
+    return lib.places(lib.oldest(keys, after, '+inf', limit))
+  end,
+  by_time = true,
+  row = function(root, id)
+    local key = root .. ':alert:' .. id
+    local alert = lib.fields(key, ALERT)
+    if not alert.times then return false end
+    return { alert_row(id, alert), call('GET', key .. ':headers'), call('GET', key .. ':body'), lib.lines(root, id) }
+  end,
+  take = function(take)
+    local to = { source = take(), at = take(), times = take(), disposition = take(), len = take(), last = take() }
+    to.headers, to.body, to.chain = take(), take(), lib.items(take)
+    lib.number(to.at)
+    lib.number(to.times)
+    return to
+  end,
+  put = function(root, id, to)
+    local key = root .. ':alert:' .. id
+    call('HSET', key, 'source', to.source, 'at', to.at, 'times', to.times, 'disposition', to.disposition, 'len', to.len,
+      'last', to.last, 'by', '')
+    call('SET', key .. ':headers', to.headers)
+    call('SET', key .. ':body', to.body)
+    call('ZADD', root .. ':alerts:' .. to.disposition, to.at, id)
+    call('INCRBY', root .. ':repeats', tonumber(to.times) - 1)
+    lib.put_items(root, id, to.chain)
+  end,
+}
+
+local function forget_key(root, name)
+  call('DEL', root .. ':key:' .. name, root .. ':key:' .. name .. ':lost')
+  call('ZREM', root .. ':keys', name)
+  call('ZREM', root .. ':keys:names', name)
+end
+
+local function put_key(root, name, owner, till)
+  call('HSET', root .. ':key:' .. name, 'owner', owner, 'until', till)
+  call('ZADD', root .. ':keys', till, name)
+  call('ZADD', root .. ':keys:names', 0, name)
+end
+
+lib.kinds.claim = {
+  names = function(root, after, limit) return lib.named(root .. ':keys:names', after, limit) end,
+  row = function(root, name)
+    local known = lib.fields(root .. ':key:' .. name, { 'owner', 'until' })
+    if not known.owner then return false end
+    return { name, known.owner, known['until'], call('SMEMBERS', root .. ':key:' .. name .. ':lost') }
+  end,
+  take = function(take)
+    local to = { owner = take(), till = take(), lost = lib.texts(take) }
+    lib.number(to.till)
+    return to
+  end,
+  put = function(root, name, to)
+    put_key(root, name, to.owner, to.till)
+    for _, asker in ipairs(to.lost) do call('SADD', root .. ':key:' .. name .. ':lost', asker) end
+  end,
+}
+
+-- Forgets claims on keys that ended before a moment, at most so many; answers how many.
+function lib.sweep_keys(root, before, limit)
+  local old = call('ZRANGEBYSCORE', root .. ':keys', '-inf', '(' .. before, 'LIMIT', 0, limit)
+  for _, name in ipairs(old) do forget_key(root, name) end
+  return #old
+end
+
 -- key, owner, now, until.
 writes.claim_once = lib.writing(function(root, take)
   local name, owner, now, till = take(), take(), lib.number(take()), take()
@@ -96,12 +193,7 @@ writes.claim_once = lib.writing(function(root, take)
     return { 'TAKEN', known.owner, call('SCARD', key .. ':lost') }, new == 1
   end
   call('DEL', key .. ':lost')
-  call('HSET', key, 'owner', owner, 'until', till)
-  call('ZADD', root .. ':keys', till, name)
-  local high = string.format('(%.0f', now - FORGOTTEN_AFTER_MS)
-  for _, old in ipairs(call('ZRANGEBYSCORE', root .. ':keys', '-inf', high, 'LIMIT', 0, FORGOTTEN_AT_ONCE)) do
-    call('DEL', root .. ':key:' .. old, root .. ':key:' .. old .. ':lost')
-    call('ZREM', root .. ':keys', old)
-  end
+  put_key(root, name, owner, till)
+  lib.sweep_keys(root, string.format('%.0f', now - FORGOTTEN_AFTER_MS), FORGOTTEN_AT_ONCE)
   return { 'WON' }, true
 end)

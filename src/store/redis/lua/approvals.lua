@@ -1,5 +1,5 @@
--- Requests for approval, `approval:ID`, listed in `approvals:1` (open) and `approvals:0` (decided) by when they were asked;
--- and the votes about a run's requests, `votes:RUN`: one field for each request, answer and principal.
+-- Requests for approval, `approval:ID`, listed in `approvals:1` (open) and `approvals:0` (decided) by when they were asked
+-- and in `approvals:of:RUN`; and the votes about a run's requests, `votes:RUN`: one field for each request, answer and principal.
 
 -- Requests as they come: how many, then id, run, moment, whether it is open, state of each.
 function lib.approvals(take)
@@ -17,12 +17,30 @@ function lib.put_approval(root, row)
   call('HSET', key, 'run', row.run, 'at', row.at, 'open', row.open, 'state', row.state)
   if open and open ~= row.open then call('ZREM', root .. ':approvals:' .. open, row.id) end
   call('ZADD', root .. ':approvals:' .. row.open, row.at, row.id)
+  call('SADD', root .. ':approvals:of:' .. row.run, row.id)
 end
 
 local function approval_row(root, id)
   local row = lib.fields(root .. ':approval:' .. id, { 'run', 'at', 'open', 'state' })
   if not row.run then return false end
   return { id, row.run, row.at, row.open, row.state }
+end
+
+-- Rows of a run's requests, in no order.
+function lib.approvals_of(root, run)
+  local rows = {}
+  for at, id in ipairs(call('SMEMBERS', root .. ':approvals:of:' .. run)) do rows[at] = approval_row(root, id) end
+  return rows
+end
+
+-- Forgets a run's requests.
+function lib.drop_approvals(root, run)
+  for _, id in ipairs(call('SMEMBERS', root .. ':approvals:of:' .. run)) do
+    call('DEL', root .. ':approval:' .. id)
+    call('ZREM', root .. ':approvals:1', id)
+    call('ZREM', root .. ':approvals:0', id)
+  end
+  call('DEL', root .. ':approvals:of:' .. run)
 end
 
 -- approval, `1` or `0`, principal, at, vote.

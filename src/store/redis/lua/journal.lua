@@ -1,6 +1,6 @@
 -- Chains and the feed. A chain is a list, an entry's index is its place. An entry is one line:
--- `POSITION(16) DIGEST(64) SALT(32) KIND PAYLOAD`; all but the position is the caller's. The feed is a stream without a
--- length: the id is `POSITION-0`, and a stream takes no id twice, whatever was deleted.
+-- `POSITION(16) DIGEST(64) SALT(32) KIND PAYLOAD`; all but the position is the caller's. The feed is `feed`, `CHAIN SEQ`
+-- by position; `position` is the last one given, and none is given twice, whatever was forgotten.
 
 -- Entries as they come: how many, then digest and the rest of each.
 function lib.entries(take)
@@ -34,8 +34,7 @@ function lib.push(root, chain, len, entries)
   for at, entry in ipairs(entries) do
     local line = string.format('%016.0f ', before + at) .. entry.digest .. ' ' .. entry.rest
     call('RPUSH', root .. ':journal:' .. chain, line)
-    local id = string.format('%.0f-0', before + at)
-    call('XADD', root .. ':feed', id, 'chain', chain, 'seq', len + at - 1)
+    call('ZADD', root .. ':feed', string.format('%.0f', before + at), string.format('%s %.0f', chain, len + at - 1))
   end
 end
 
@@ -49,13 +48,52 @@ end)
 reads.feed = lib.reading(function(root, take)
   local after, limit = take(), lib.number(take())
   local found = {}
-  for _, item in ipairs(call('XRANGE', root .. ':feed', '(' .. after .. '-0', '+', 'COUNT', limit)) do
-    local id, chain, seq = item[1], item[2][2], item[2][4]
+  for _, item in ipairs(call('ZRANGEBYSCORE', root .. ':feed', '(' .. after, '+inf', 'LIMIT', 0, limit)) do
+    local chain, seq = string.match(item, '^(%S+) (%d+)$')
     local line = call('LINDEX', root .. ':journal:' .. chain, seq)
-    found[#found + 1] = string.match(id, '^%d+')
+    found[#found + 1] = string.match(line, '^0*(%d+)')
     found[#found + 1] = chain
     found[#found + 1] = seq
     found[#found + 1] = line
   end
   return found
 end)
+
+-- Every line of a chain.
+function lib.lines(root, chain)
+  return call('LRANGE', root .. ':journal:' .. chain, 0, -1)
+end
+
+-- The last position of a chain's entries; 0 when there are none.
+function lib.last_position(root, chain)
+  local line = call('LINDEX', root .. ':journal:' .. chain, -1)
+  return tonumber(line and string.sub(line, 1, 16) or '0')
+end
+
+-- Whether one of these followers has not read all of a chain.
+function lib.is_unread(root, chain, followers)
+  local last = lib.last_position(root, chain)
+  for _, follower in ipairs(followers) do
+    if tonumber(call('HGET', root .. ':cursors', follower) or '0') < last then return true end
+  end
+  return false
+end
+
+-- Forgets a chain and its places in the feed, and remembers that its id was used.
+function lib.drop_chain(root, chain, len, at)
+  local members = {}
+  for seq = 0, len - 1 do
+    members[#members + 1] = string.format('%s %.0f', chain, seq)
+    if #members == 256 or seq == len - 1 then
+      call('ZREM', root .. ':feed', unpack(members))
+      members = {}
+    end
+  end
+  call('DEL', root .. ':journal:' .. chain)
+  call('ZADD', root .. ':gone', at, chain)
+end
+
+-- Whether an alert or a run of this id was forgotten.
+function lib.is_gone(root, id)
+  return call('ZSCORE', root .. ':gone', id)
+end

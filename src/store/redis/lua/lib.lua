@@ -46,6 +46,54 @@ function lib.reading(work)
   end
 end
 
+-- By the word of each kind of record: how they are named in order, read whole, taken as arguments and put.
+lib.kinds = {}
+
+-- Texts as they come: how many, then each.
+function lib.texts(take)
+  local texts = {}
+  for at = 1, tonumber(take()) do texts[at] = take() end
+  return texts
+end
+
+-- A place among things that are ordered by moment, then name; empty before the first.
+function lib.place(take)
+  local score, name = take(), take()
+  if score == '' then return false end
+  if not tonumber(score) then error('not a place') end
+  return { score = score, name = name }
+end
+
+-- Things with their moments: their names, and the place of the last.
+function lib.places(found)
+  local names, last = {}, false
+  for at, one in ipairs(found) do
+    names[at] = one.name
+    last = one.text .. ' ' .. one.name
+  end
+  return names, last
+end
+
+-- Fields of a small hash by name after one, at most so many.
+function lib.keys(key, after, limit)
+  local all, names = call('HKEYS', key), {}
+  table.sort(all)
+  for _, name in ipairs(all) do
+    if #names < limit and (not after or name > after) then names[#names + 1] = name end
+  end
+  return names
+end
+
+-- Things with their moments, as one list of names and moments.
+function lib.flat(found)
+  local flat = {}
+  for _, one in ipairs(found) do
+    flat[#flat + 1] = one.name
+    flat[#flat + 1] = one.text
+  end
+  return flat
+end
+
 -- What may be left out is sent empty.
 function lib.maybe(text)
   if text == '' then return false end
@@ -71,6 +119,40 @@ function lib.fields(key, names)
   local values, found = call('HMGET', key, unpack(names)), {}
   for at, name in ipairs(names) do found[name] = values[at] end
   return found
+end
+
+-- Members of several indices together from the oldest on, then by name; those after a place, none above `high`, at most so
+-- many, each with its score.
+function lib.oldest(keys, after, high, limit)
+  local low, found = '-inf', {}
+  if after then low = after.score end
+  for _, key in ipairs(keys) do
+    local offset, got = 0, 0
+    repeat
+      local part = call('ZRANGEBYSCORE', key, low, high, 'WITHSCORES', 'LIMIT', offset, 256)
+      for at = 1, #part, 2 do
+        local score = tonumber(part[at + 1])
+        if got < limit and not (after and score == tonumber(low) and part[at] <= after.name) then
+          found[#found + 1] = { name = part[at], score = score, text = part[at + 1] }
+          got = got + 1
+        end
+      end
+      offset = offset + 256
+    until got >= limit or #part < 512
+  end
+  table.sort(found, function(one, other)
+    if one.score ~= other.score then return one.score < other.score end
+    return one.name < other.name
+  end)
+  for at = #found, limit + 1, -1 do found[at] = nil end
+  return found
+end
+
+-- Members of an index by name after one, at most so many.
+function lib.named(key, after, limit)
+  local low = '-'
+  if after then low = '(' .. after end
+  return call('ZRANGEBYLEX', key, low, '+', 'LIMIT', 0, limit)
 end
 
 -- Members of several indices together, newest first, then by name from the end; those before a moment, at most so many.

@@ -4,16 +4,19 @@
 local STATES = { 'new', 'waiting', 'delivered', 'detoured', 'failed', 'counted' }
 local NOTICE = { 'group', 'at', 'state', 'leads', 'due', 'content' }
 
--- Notices as they come: how many, then key, group, moment, state, whether it leads, when it is due, content of each.
+-- One as it comes: key, group, moment, state, whether it leads, when it is due, content.
+local function read(take)
+  local notice = { key = take(), group = take(), at = take(), state = take(), leads = take() }
+  notice.due, notice.content = lib.maybe(take()), take()
+  lib.number(notice.at)
+  if notice.due then lib.number(notice.due) end
+  return notice
+end
+
+-- How many, then each.
 local function read_all(take)
   local notices = {}
-  for at = 1, lib.number(take()) do
-    local notice = { key = take(), group = take(), at = take(), state = take(), leads = take() }
-    notice.due, notice.content = lib.maybe(take()), take()
-    lib.number(notice.at)
-    if notice.due then lib.number(notice.due) end
-    notices[at] = notice
-  end
+  for at = 1, lib.number(take()) do notices[at] = read(take) end
   return notices
 end
 
@@ -79,7 +82,7 @@ end)
 writes.save_notices = lib.writing(function(root, take)
   local follower, holder = take(), take()
   local notices = read_all(take)
-  if call('HGET', root .. ':follower:' .. follower, 'holder') ~= holder then return { 0 } end
+  if lib.holder(root, follower) ~= holder then return { 0 } end
   for _, notice in ipairs(notices) do save(root, notice) end
   return { 1 }, #notices > 0
 end)
@@ -106,3 +109,15 @@ writes.forget_notices = lib.writing(function(root, take)
   for _, key in ipairs(old) do forget(root, key, lib.fields(root .. ':notice:' .. key, NOTICE)) end
   return { #old }, #old > 0
 end)
+
+lib.kinds.notice = {
+  names = function(root, after, limit)
+    local keys = {}
+    for at, word in ipairs(STATES) do keys[at] = root .. ':notices:' .. word end
+    return lib.places(lib.oldest(keys, after, '+inf', limit))
+  end,
+  by_time = true,
+  row = row,
+  take = read,
+  put = function(root, _, notice) save(root, notice) end,
+}

@@ -1,5 +1,5 @@
 -- Runs. `run:ID` has the fields that functions read; `run:ID:about` and `run:ID:waits` are the caller's words beside it.
--- `runs:STATUS` and `runs:STATUS:PLAYBOOK` list them by their beginning. An open run is in exactly one of
+-- `runs:STATUS` and `runs:STATUS:PLAYBOOK` list them by their beginning, `over` those that are settled by their last append. An open run is in exactly one of
 --   `due`      nobody has it: by the moment it is to be looked at
 --   `claimed`  a worker has it: by the moment others may take it, when the claim is over and it is due
 --   `stuck`    nobody has it and nothing will wake it, which must not be
@@ -58,6 +58,11 @@ function lib.change(root, id, was, to)
     if was.status then index(root, id, was, 'ZREM') end
     index(root, id, run, 'ZADD')
   end
+  if run.status == 'settled' then
+    if was.status ~= 'settled' or run.updated ~= was.updated then call('ZADD', root .. ':over', run.updated, id) end
+  elseif was.status == 'settled' then
+    call('ZREM', root .. ':over', id)
+  end
   if run['end'] ~= was['end'] then
     if was['end'] then call('HINCRBY', root .. ':ends', was['end'], -1) end
     if run['end'] then call('HINCRBY', root .. ':ends', run['end'], 1) end
@@ -80,6 +85,26 @@ local function claim(root, id, run, worker, till)
   return epoch
 end
 
+-- Remembers the claims a call was given, for a repeat whose answer was lost; of no use for longer than anybody repeats.
+local function give(root, worker, ask, claims)
+  call('SET', root .. ':asked:' .. worker, ask .. ' ' .. table.concat(claims, ' '), 'EX', 3600)
+end
+
+-- Those of them that are still the worker's, if this call was given any.
+local function given_before(root, worker, ask)
+  local before = call('GET', root .. ':asked:' .. worker)
+  if not before or string.sub(before, 1, #ask + 1) ~= ask .. ' ' then return false end
+  local again = {}
+  for id, epoch in string.gmatch(string.sub(before, #ask + 2), '(%S+) (%S+)') do
+    local run = lib.run(root, id)
+    if run.worker == worker and run.epoch == epoch then
+      again[#again + 1] = id
+      again[#again + 1] = epoch
+    end
+  end
+  return again
+end
+
 -- id, about, playbook, started, updated, waits, wake, entries.
 writes.create_run = lib.writing(function(root, take)
   local id, about, playbook, started, updated = take(), take(), take(), take(), take()
@@ -87,7 +112,7 @@ writes.create_run = lib.writing(function(root, take)
   lib.number(started)
   if wake then lib.number(wake) end
   local key = root .. ':run:' .. id
-  if call('EXISTS', key) == 1 then return { 'EXISTS' } end
+  if call('EXISTS', key) == 1 or lib.is_gone(root, id) then return { 'EXISTS' } end
   call('SET', key .. ':about', about)
   if waits ~= '' then call('SET', key .. ':waits', waits) end
   lib.change(root, id, {}, {
@@ -102,19 +127,8 @@ end)
 writes.claim_due = lib.writing(function(root, take)
   local worker, now, till, limit, ask = take(), take(), take(), lib.number(take()), take()
   lib.number(till)
-  local asked = root .. ':asked:' .. worker
-  local before = call('GET', asked)
-  if before and string.sub(before, 1, #ask + 1) == ask .. ' ' then
-    local again = {}
-    for id, epoch in string.gmatch(string.sub(before, #ask + 2), '(%S+) (%S+)') do
-      local run = lib.run(root, id)
-      if run.worker == worker and run.epoch == epoch then
-        again[#again + 1] = id
-        again[#again + 1] = epoch
-      end
-    end
-    return again
-  end
+  local again = given_before(root, worker, ask)
+  if again then return again end
   local found = {}
   local free = call('ZRANGEBYSCORE', root .. ':due', '-inf', now, 'LIMIT', 0, limit)
   for at, id in ipairs(free) do
@@ -138,20 +152,23 @@ writes.claim_due = lib.writing(function(root, take)
     claims[#claims + 1] = claim(root, found[at].id, found[at].run, worker, till)
   end
   if #claims == 0 then return claims end
-  -- For a repeat whose answer was lost; of no use for longer than anybody repeats.
-  call('SET', asked, ask .. ' ' .. table.concat(claims, ' '), 'EX', 3600)
+  give(root, worker, ask, claims)
   return claims, true
 end)
 
--- id, worker, now, until: the epoch, or nothing.
+-- id, worker, now, until, ask: the epoch, or nothing. The same `ask` again answers the claim it was given.
 writes.claim_run = lib.writing(function(root, take)
-  local id, worker, now, till = take(), take(), lib.number(take()), take()
+  local id, worker, now, till, ask = take(), take(), lib.number(take()), take(), take()
   lib.number(till)
+  local again = given_before(root, worker, ask)
+  if again then return { again[2] } end
   local run = lib.run(root, id)
   if not run.status then return { 'MISSING' } end
   local free = not run['until'] or tonumber(run['until']) <= now
   if run.status ~= 'open' or not (free or run.worker == worker) then return {} end
-  return { claim(root, id, run, worker, till) }, true
+  local epoch = claim(root, id, run, worker, till)
+  give(root, worker, ask, { id, epoch })
+  return { epoch }, true
 end)
 
 -- id, epoch, until.
@@ -257,6 +274,70 @@ reads.runs = lib.reading(function(root, take)
   for _, id in ipairs(lib.newest(keys, before, limit)) do rows[#rows + 1] = run_row(root, id) end
   return rows
 end)
+
+-- Forgets a settled one, once all of its entries were read: id, at, followers.
+writes.forget_run = lib.writing(function(root, take)
+  local id, at, followers = take(), take(), lib.texts(take)
+  lib.number(at)
+  local run, key = lib.run(root, id), root .. ':run:' .. id
+  if not run.status then return { 'ALREADY' } end
+  if run.status ~= 'settled' then return { 'OPEN' } end
+  if lib.is_unread(root, id, followers) then return { 'UNREAD' } end
+  index(root, id, run, 'ZREM')
+  call('ZREM', root .. ':over', id)
+  if run['end'] then call('HINCRBY', root .. ':ends', run['end'], -1) end
+  if run.worker then call('SREM', root .. ':worker:' .. run.worker, id) end
+  lib.drop_approvals(root, id)
+  call('DEL', key, key .. ':about', key .. ':waits', root .. ':votes:' .. id, root .. ':signals:' .. id)
+  lib.drop_chain(root, id, tonumber(run.len), at)
+  return { 'NOW' }, true
+end)
+
+-- before, after (moment and id), limit: id and moment of those that are settled, the longest ago first.
+reads.old_runs = lib.reading(function(root, take)
+  local before, after, limit = take(), lib.place(take), lib.number(take())
+  return lib.flat(lib.oldest({ root .. ':over' }, after, '(' .. before, limit))
+end)
+
+lib.kinds.run = {
+  names = function(root, after, limit)
+    local keys = {}
+    for at, word in ipairs(STATUSES) do keys[at] = root .. ':runs:' .. word end
+    return lib.places(lib.oldest(keys, after, '+inf', limit))
+  end,
+  by_time = true,
+  row = function(root, id)
+    local row = run_row(root, id)
+    if not row then return false end
+    local run = lib.run(root, id)
+    return {
+      row, run['until'], run.woken, lib.lines(root, id), lib.approvals_of(root, id), call('HGETALL', root .. ':votes:' .. id),
+      call('HGETALL', root .. ':signals:' .. id),
+    }
+  end,
+  take = function(take)
+    local to, fields = {}, {}
+    to.about, to.waits = take(), take()
+    for _, field in ipairs(RUN) do fields[field] = lib.maybe(take()) end
+    to.fields, to.chain, to.approvals = fields, lib.items(take), lib.approvals(take)
+    to.votes, to.signals = lib.texts(take), lib.texts(take)
+    for _, field in ipairs({ 'started', 'updated', 'epoch', 'len' }) do lib.number(fields[field] or '') end
+    for _, field in ipairs({ 'wake', 'woken', 'until' }) do
+      if fields[field] then lib.number(fields[field]) end
+    end
+    return to
+  end,
+  put = function(root, id, to)
+    local key = root .. ':run:' .. id
+    call('SET', key .. ':about', to.about)
+    if to.waits ~= '' then call('SET', key .. ':waits', to.waits) end
+    lib.change(root, id, {}, to.fields)
+    for _, approval in ipairs(to.approvals) do lib.put_approval(root, approval) end
+    for at = 1, #to.votes, 2 do call('HSET', root .. ':votes:' .. id, to.votes[at], to.votes[at + 1]) end
+    for at = 1, #to.signals, 2 do call('HSET', root .. ':signals:' .. id, to.signals[at], to.signals[at + 1]) end
+    lib.put_items(root, id, to.chain)
+  end,
+}
 
 -- The moment at which a run can next be claimed, or nothing.
 reads.next_wake = lib.reading(function(root)

@@ -1,4 +1,5 @@
--- Locks, changes and holds of targets. `locks` and `changes` are hashes by target. A held facet is `TARGET\0FACET`: its hash
+-- Locks, changes and holds of targets. `locks` is a hash by target; `changes` has targets by when they were last changed, and
+-- `changes:names` by name. A held facet is `TARGET\0FACET`: its hash
 -- `hold:...` has the state before and how it comes back, and a field for each effect that holds it; `holds` lists them in
 -- order, `leases` has `TARGET\0FACET\0EFFECT` by the end of its lease. `taken:RUN` has what a run has taken: `lock\0TARGET\0EFFECT` and
 -- `hold\0TARGET\0FACET\0EFFECT`.
@@ -64,6 +65,25 @@ local function none(text)
   return text
 end
 
+local function put_lock(root, target, to)
+  call('HSET', root .. ':locks', target, to.effect .. ' ' .. to.run .. ' ' .. to.since)
+  call('ZADD', root .. ':taken:' .. to.run, 0, 'lock\0' .. target .. '\0' .. to.effect)
+end
+
+lib.kinds.lock = {
+  names = function(root, after, limit) return lib.keys(root .. ':locks', after, limit) end,
+  row = function(root, target)
+    local lock = call('HGET', root .. ':locks', target)
+    return lock and { target, string.match(lock, '^(%S+) (%S+) (%S+)$') }
+  end,
+  take = function(take)
+    local to = { effect = take(), run = take(), since = take() }
+    lib.number(to.since)
+    return to
+  end,
+  put = put_lock,
+}
+
 -- target, effect, run, now.
 writes.lock = lib.writing(function(root, take)
   local target, effect, run, now = take(), take(), take(), take()
@@ -73,8 +93,7 @@ writes.lock = lib.writing(function(root, take)
     if owner == effect then return { 'GRANTED' } end
     return { 'BUSY', owner, of_run }
   end
-  call('HSET', root .. ':locks', target, effect .. ' ' .. run .. ' ' .. now)
-  call('ZADD', root .. ':taken:' .. run, 0, 'lock\0' .. target .. '\0' .. effect)
+  put_lock(root, target, { effect = effect, run = run, since = now })
   return { 'GRANTED' }, true
 end)
 
@@ -94,18 +113,47 @@ reads.locks = lib.reading(function(root)
   return call('HGETALL', root .. ':locks')
 end)
 
+local function put_change(root, target, at)
+  call('ZADD', root .. ':changes', at, target)
+  call('ZADD', root .. ':changes:names', 0, target)
+end
+
+-- Forgets last changes before a moment, at most so many; answers how many.
+function lib.sweep_changes(root, before, limit)
+  local old = call('ZRANGEBYSCORE', root .. ':changes', '-inf', '(' .. before, 'LIMIT', 0, limit)
+  for _, target in ipairs(old) do
+    call('ZREM', root .. ':changes', target)
+    call('ZREM', root .. ':changes:names', target)
+  end
+  return #old
+end
+
+lib.kinds.change = {
+  names = function(root, after, limit) return lib.named(root .. ':changes:names', after, limit) end,
+  row = function(root, target)
+    local at = call('ZSCORE', root .. ':changes', target)
+    return at and { target, at }
+  end,
+  take = function(take)
+    local at = take()
+    lib.number(at)
+    return at
+  end,
+  put = put_change,
+}
+
 -- target, at.
 writes.note_change = lib.writing(function(root, take)
   local target, at = take(), take()
-  local known = call('HGET', root .. ':changes', target)
+  local known = call('ZSCORE', root .. ':changes', target)
   if known and lib.number(at) <= tonumber(known) then return {} end
-  call('HSET', root .. ':changes', target, at)
+  put_change(root, target, at)
   return {}, true
 end)
 
 -- target.
 reads.changed_at = lib.reading(function(root, take)
-  return { call('HGET', root .. ':changes', take()) }
+  return { call('ZSCORE', root .. ':changes', take()) }
 end)
 
 -- name, effect, run, at, until, target, prior, undo.
@@ -204,6 +252,24 @@ local function hold_row(root, name)
   end
   return { name, hold.target, hold.prior, hold.undo, by }
 end
+
+lib.kinds.hold = {
+  names = function(root, after, limit) return lib.named(root .. ':holds', after, limit) end,
+  row = hold_row,
+  take = function(take)
+    local to = { target = take(), prior = take(), undo = take(), holders = {} }
+    for at = 1, lib.number(take()) do to.holders[at] = { effect = take(), holder = unpack_holder(take()) } end
+    return to
+  end,
+  put = function(root, name, to)
+    call('HSET', root .. ':hold:' .. name, 'target', to.target, 'prior', to.prior, 'undo', to.undo, 'places', #to.holders)
+    call('ZADD', root .. ':holds', 0, name)
+    for _, one in ipairs(to.holders) do
+      call('ZADD', root .. ':taken:' .. one.holder.run, 0, 'hold\0' .. name .. '\0' .. one.effect)
+      save_holder(root, name, one.effect, one.holder)
+    end
+  end,
+}
 
 -- name: name, target, prior, undo and holders of one facet, or nothing.
 reads.hold = lib.reading(function(root, take)

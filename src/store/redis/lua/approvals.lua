@@ -13,9 +13,10 @@ end
 
 function lib.put_approval(root, row)
   local key = root .. ':approval:' .. row.id
-  local open = call('HGET', key, 'open')
+  local old = lib.fields(key, { 'open', 'run' })
   call('HSET', key, 'run', row.run, 'at', row.at, 'open', row.open, 'state', row.state)
-  if open and open ~= row.open then call('ZREM', root .. ':approvals:' .. open, row.id) end
+  if old.open and old.open ~= row.open then call('ZREM', root .. ':approvals:' .. old.open, row.id) end
+  if old.run and old.run ~= row.run then call('SREM', root .. ':approvals:of:' .. old.run, row.id) end
   call('ZADD', root .. ':approvals:' .. row.open, row.at, row.id)
   call('SADD', root .. ':approvals:of:' .. row.run, row.id)
 end

@@ -45,7 +45,7 @@ async fn pass(client: TcpStream, server: TcpStream, count: Arc<AtomicUsize>) {
     while let Some(command) = message(&mut from_client).await {
         to_server.write_all(&command).await.unwrap();
         let answer = message(&mut from_server).await.unwrap();
-        if command.windows(7).any(|part| part == b"\r\nFCALL\r") {
+        if command.windows(8).any(|part| part == b"\r\nFCALL\r") {
             count.fetch_add(1, Ordering::SeqCst);
             to_server.write_all(&command).await.unwrap();
             message(&mut from_server).await.unwrap();

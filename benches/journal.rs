@@ -1,5 +1,6 @@
 //! How fast appends become durable: 1, 16 and 64 writers at once on SQLite, beside the bare `fdatasync` of
-//! the same disk, without which the numbers mean nothing.
+//! the same disk, without which the numbers mean nothing. With `CORDON_REDIS_URL` set, on that server too, below a
+//! prefix of its own that is left there.
 
 #![allow(
     clippy::expect_used,
@@ -18,8 +19,9 @@ use cordon::digest::Digest;
 use cordon::finding::SeverityId;
 use cordon::id::RunId;
 use cordon::journal::{ChainId, Entry, Event, seal};
+use cordon::store::redis::{Address, Options as RedisOptions, Promise, RedisStore};
 use cordon::store::sqlite::{Options, SqliteStore};
-use cordon::store::{Claim, NewRun, RunRow, RunStatus, RunUpdate, Runs as _};
+use cordon::store::{Claim, NewRun, RunRow, RunStatus, RunUpdate, Store};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 
 /// On the disk the build is on: a temporary folder may be in memory.
@@ -62,7 +64,7 @@ fn new_run(run: RunId) -> NewRun {
     }
 }
 
-async fn begin(store: &SqliteStore, name: &str) -> Claim {
+async fn begin(store: &dyn Store, name: &str) -> Claim {
     let run = RunId::derive(&[name]);
     let partition = run.partition();
     store
@@ -74,7 +76,7 @@ async fn begin(store: &SqliteStore, name: &str) -> Claim {
 }
 
 /// Appends `count` entries one after the other.
-async fn append(store: &SqliteStore, claim: &Claim, count: u64) {
+async fn append(store: &dyn Store, claim: &Claim, count: u64) {
     for seq in 1..=count {
         let update = RunUpdate {
             status: RunStatus::Open,
@@ -91,16 +93,16 @@ async fn append(store: &SqliteStore, claim: &Claim, count: u64) {
 }
 
 /// How long `count` appends take when `writers` share them.
-async fn timed(store: &Arc<SqliteStore>, round: u64, writers: u64, count: u64) -> Duration {
+async fn timed(store: &Arc<dyn Store>, round: u64, writers: u64, count: u64) -> Duration {
     let mut claims = Vec::new();
     for writer in 0..writers {
-        claims.push(begin(store, &format!("{round}/{writers}/{writer}")).await);
+        claims.push(begin(&**store, &format!("{round}/{writers}/{writer}")).await);
     }
     let each = count.div_ceil(writers);
     let begun = Instant::now();
     let tasks = claims.into_iter().map(|claim| {
         let store = Arc::clone(store);
-        tokio::spawn(async move { append(&store, &claim, each).await })
+        tokio::spawn(async move { append(&*store, &claim, each).await })
     });
     for task in tasks.collect::<Vec<_>>() {
         task.await.expect("a writer ends well");
@@ -109,24 +111,60 @@ async fn timed(store: &Arc<SqliteStore>, round: u64, writers: u64, count: u64) -
     begun.elapsed().mul_f64(count as f64 / (each * writers) as f64)
 }
 
-fn appends(criterion: &mut Criterion) {
-    let runtime = tokio::runtime::Runtime::new().expect("a runtime starts");
-    let folder = folder();
-    let store = SqliteStore::open(folder.path().join("bench.db"), Options::default());
-    let store = Arc::new(store.expect("a new database opens"));
+/// Appends on one store, by 1, 16 and 64 writers.
+fn by_writers(
+    criterion: &mut Criterion,
+    runtime: &tokio::runtime::Runtime,
+    name: &str,
+    store: &Arc<dyn Store>,
+) {
     let mut round = 0;
-    let mut group = criterion.benchmark_group("append");
+    let mut group = criterion.benchmark_group(name);
     group.throughput(Throughput::Elements(1));
     for writers in [1, 16, 64] {
         group.bench_function(BenchmarkId::new("writers", writers), |bencher| {
             bencher.iter_custom(|count| {
                 round += 1;
-                runtime.block_on(timed(&store, round, writers, count))
+                runtime.block_on(timed(store, round, writers, count))
             });
         });
     }
     group.finish();
-    eprintln!("{} operations in {} commits", store.operations(), store.commits());
+}
+
+fn appends(criterion: &mut Criterion) {
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime starts");
+    let folder = folder();
+    let sqlite = SqliteStore::open(folder.path().join("bench.db"), Options::default());
+    let sqlite = Arc::new(sqlite.expect("a new database opens"));
+    let store: Arc<dyn Store> = sqlite.clone();
+    by_writers(criterion, &runtime, "append", &store);
+    eprintln!(
+        "{} operations in {} commits",
+        sqlite.operations(),
+        sqlite.commits()
+    );
+}
+
+fn appends_on_redis(criterion: &mut Criterion) {
+    let Ok(url) = std::env::var("CORDON_REDIS_URL") else {
+        eprintln!("CORDON_REDIS_URL is not set: nothing is measured on Redis");
+        return;
+    };
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime starts");
+    let address = format!("{url}?prefix=bench-{}:", std::process::id());
+    let options = RedisOptions {
+        address: Address::parse(&address).expect("CORDON_REDIS_URL is an address"),
+        password: None,
+        sentinel_password: None,
+        ca: None,
+        promise: Promise::default(),
+        node: "bench".to_owned(),
+        witness: None,
+    };
+    let store = runtime.block_on(RedisStore::open(options));
+    let store: Arc<dyn Store> = Arc::new(store.expect("the server can be used"));
+    by_writers(criterion, &runtime, "append on Redis", &store);
 }
 
 fn bare_sync(criterion: &mut Criterion) {
@@ -147,5 +185,5 @@ fn bare_sync(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, bare_sync, appends);
+criterion_group!(benches, bare_sync, appends, appends_on_redis);
 criterion_main!(benches);

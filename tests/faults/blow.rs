@@ -6,9 +6,9 @@ use cordon::id::Partition;
 
 use crate::cut::{CLIENTS, Cuts, Way};
 use crate::dice::Dice;
-use crate::estate::{Estate, Layout};
+use crate::host::PORT;
 use crate::load::Board;
-use crate::server::PORT;
+use crate::standby::{Layout, Standby};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Blow {
@@ -76,72 +76,72 @@ impl Blow {
 /// Deals it. `partition` is one that the primary has. Blocks.
 pub fn deal(
     blow: Blow,
-    estate: &mut Estate,
+    standby: &mut Standby,
     cuts: &Cuts,
     partition: Partition,
     dice: &mut Dice,
     board: &Board,
 ) {
-    let primary = estate.primary_of(partition).unwrap();
-    let replicas = estate.replicas_of(primary);
-    let ip = estate.servers[primary].ip.clone();
+    let primary = standby.primary_of(partition).unwrap();
+    let replicas = standby.replicas_of(primary);
+    let ip = standby.servers[primary].ip.clone();
     let pause = |dice: &mut Dice, from, to| std::thread::sleep(Duration::from_millis(dice.between(from, to)));
     match blow {
         Blow::Kill => {
             board.blow();
-            estate.servers[primary].kill();
-            succession(estate, partition, primary);
+            standby.servers[primary].kill();
+            succession(standby, partition, primary);
             pause(dice, 0, 1_000);
-            estate.servers[primary].again();
+            standby.servers[primary].again();
         }
         Blow::Freeze => {
             board.blow();
-            estate.servers[primary].freeze();
-            succession(estate, partition, primary);
+            standby.servers[primary].freeze();
+            succession(standby, partition, primary);
             pause(dice, 0, 1_000);
-            estate.servers[primary].thaw();
+            standby.servers[primary].thaw();
         }
         Blow::Behind | Blow::Usurped => {
             for replica in &replicas {
-                cuts.between(&ip, &estate.servers[*replica].ip, Way::Both);
+                cuts.between(&ip, &standby.servers[*replica].ip, Way::Both);
             }
             // Acknowledged meanwhile, where nobody waits for a replica.
             pause(dice, 500, 2_000);
             board.blow();
             if blow == Blow::Behind {
-                estate.servers[primary].kill();
+                standby.servers[primary].kill();
             } else {
-                estate.fail_over(replicas[0], Some("TAKEOVER"));
+                standby.fail_over(replicas[0], Some("TAKEOVER"));
             }
-            succession(estate, partition, primary);
+            succession(standby, partition, primary);
             cuts.heal();
             if blow == Blow::Behind {
-                estate.servers[primary].again();
+                standby.servers[primary].again();
             }
         }
         Blow::OneBehind => {
             let chosen = replicas[usize::try_from(dice.below(2)).unwrap()];
-            estate.prefer(Some(chosen));
+            standby.prefer(Some(chosen));
             // The sentinels hear of it with their next look, every ten seconds while nothing is wrong.
             pause(dice, 10_500, 11_000);
-            cuts.between(&ip, &estate.servers[chosen].ip, Way::Both);
+            cuts.between(&ip, &standby.servers[chosen].ip, Way::Both);
             pause(dice, 500, 2_000);
             board.blow();
-            estate.servers[primary].kill();
-            succession(estate, partition, primary);
+            standby.servers[primary].kill();
+            succession(standby, partition, primary);
             cuts.heal();
-            estate.servers[primary].again();
-            estate.prefer(None);
+            standby.servers[primary].again();
+            standby.prefer(None);
         }
         Blow::Asked => {
             board.blow();
-            estate.fail_over(replicas[0], None);
-            succession(estate, partition, primary);
+            standby.fail_over(replicas[0], None);
+            succession(standby, partition, primary);
         }
         Blow::Off(way) => {
             board.blow();
             cuts.off(&ip, way);
-            succession(estate, partition, primary);
+            succession(standby, partition, primary);
             pause(dice, 0, 1_500);
         }
         Blow::Unheard(way) => {
@@ -152,7 +152,7 @@ pub fn deal(
         Blow::Unfollowed(way) => {
             board.blow();
             for replica in &replicas {
-                cuts.between(&ip, &estate.servers[*replica].ip, way);
+                cuts.between(&ip, &standby.servers[*replica].ip, way);
             }
             pause(dice, 1_000, 3_000);
         }
@@ -167,38 +167,38 @@ pub fn deal(
         }
         Blow::Moved => {
             board.blow();
-            let other = (0..estate.servers.len())
-                .find(|n| *n != primary && !estate.partitions_of(*n).is_empty())
+            let other = (0..standby.servers.len())
+                .find(|n| *n != primary && !standby.partitions_of(*n).is_empty())
                 .unwrap();
-            migrate(estate, partition, primary, other);
-            migrate(estate, partition, other, primary);
+            migrate(standby, partition, primary, other);
+            migrate(standby, partition, other, primary);
         }
     }
     cuts.heal();
 }
 
 /// Waits until another than `before` is primary.
-fn succession(estate: &Estate, partition: Partition, before: usize) {
+fn succession(standby: &Standby, partition: Partition, before: usize) {
     let begun = Instant::now();
     loop {
-        if estate.primary_of(partition).is_some_and(|now| now != before) {
+        if standby.primary_of(partition).is_some_and(|now| now != before) {
             return;
         }
         assert!(
             begun.elapsed() < Duration::from_secs(60),
             "nobody takes over from {}:\n{}",
-            estate.servers[before].ip,
-            estate.servers[before].log()
+            standby.servers[before].ip,
+            standby.servers[before].log()
         );
         std::thread::sleep(Duration::from_millis(50));
     }
 }
 
 /// Moves the slot of a partition, a few keys at a time, as `redis-cli --cluster reshard` does.
-fn migrate(estate: &Estate, partition: Partition, from: usize, to: usize) {
-    let slot = estate.slot(partition);
-    let (source, target) = (&estate.servers[from], &estate.servers[to]);
-    let (from_id, to_id) = (estate.id(from), estate.id(to));
+fn migrate(standby: &Standby, partition: Partition, from: usize, to: usize) {
+    let slot = standby.slot(partition);
+    let (source, target) = (&standby.servers[from], &standby.servers[to]);
+    let (from_id, to_id) = (standby.id(from), standby.id(to));
     let done = |said: String| assert_eq!(said, "OK", "moving slot {slot}");
     done(target.ask(&["CLUSTER", "SETSLOT", &slot, "IMPORTING", &from_id]));
     done(source.ask(&["CLUSTER", "SETSLOT", &slot, "MIGRATING", &to_id]));

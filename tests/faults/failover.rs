@@ -10,10 +10,10 @@ use cordon::store::redis::Durability;
 use crate::blow::{Blow, deal};
 use crate::cut::Cuts;
 use crate::dice::Dice;
-use crate::estate::{Estate, Layout};
+use crate::host::PORT;
 use crate::judge::judge;
 use crate::load::{Board, Load};
-use crate::server::PORT;
+use crate::standby::{Layout, Standby};
 use crate::{open, say, seed, variable};
 
 const CLIENTS: usize = 12;
@@ -35,10 +35,17 @@ struct Sum {
     violations: Vec<String>,
 }
 
-async fn round(estate: &mut Estate, cuts: &Cuts, blow: Blow, durability: Durability, n: u64, sum: &mut Sum) {
-    let name = format!("{:?} {durability:?} {blow:?} round {n}", estate.layout);
+async fn round(
+    standby: &mut Standby,
+    cuts: &Cuts,
+    blow: Blow,
+    durability: Durability,
+    n: u64,
+    sum: &mut Sum,
+) {
+    let name = format!("{:?} {durability:?} {blow:?} round {n}", standby.layout);
     let mut dice = Dice::of(seed(), &name);
-    let url = estate.url(&format!("round{n}:"));
+    let url = standby.url(&format!("round{n}:"));
     let mut stores = Vec::new();
     for node in 0..3 {
         stores.push(open::redis(&url, durability, &format!("{n}-{node}")).await);
@@ -47,9 +54,9 @@ async fn round(estate: &mut Estate, cuts: &Cuts, blow: Blow, durability: Durabil
     let load = Load::start(&stores, CLIENTS, seed().wrapping_add(n), &board);
     tokio::time::sleep(Duration::from_millis(700)).await;
     let partition = Partition::number(u8::try_from(dice.below(16)).unwrap()).unwrap();
-    let primary = estate.primary_of(partition).unwrap();
-    let affected = estate.partitions_of(primary);
-    tokio::task::block_in_place(|| deal(blow, estate, cuts, partition, &mut dice, &board));
+    let primary = standby.primary_of(partition).unwrap();
+    let affected = standby.partitions_of(primary);
+    tokio::task::block_in_place(|| deal(blow, standby, cuts, partition, &mut dice, &board));
     let begun = Instant::now();
     while board.heard_of(&affected) < affected.len() && begun.elapsed() < PATIENCE {
         tokio::time::sleep(Duration::from_millis(20)).await;
@@ -63,7 +70,7 @@ async fn round(estate: &mut Estate, cuts: &Cuts, blow: Blow, durability: Durabil
     tokio::time::sleep(Duration::from_millis(700)).await;
     let told = load.stop().await;
     drop(stores);
-    tokio::task::block_in_place(|| estate.whole());
+    tokio::task::block_in_place(|| standby.whole());
     // One that remembers nothing, so that it answers whatever is there.
     let fresh = open::redis(&url, Durability::Relaxed, &format!("{n}-judge")).await;
     let found = judge(&fresh, &told).await;
@@ -116,7 +123,7 @@ async fn round(estate: &mut Estate, cuts: &Cuts, blow: Blow, durability: Durabil
 async fn battery(layout: Layout, durability: Durability, short: &[Blow]) {
     let begun = Instant::now();
     let cuts = Cuts::none();
-    let mut estate = tokio::task::block_in_place(|| Estate::start(layout));
+    let mut standby = tokio::task::block_in_place(|| Standby::start(layout));
     let mut sum = Sum::default();
     let mut dealt: BTreeMap<Blow, u64> = BTreeMap::new();
     let all = Blow::all(layout);
@@ -135,7 +142,7 @@ async fn battery(layout: Layout, durability: Durability, short: &[Blow]) {
             None if n < short.len() as u64 => short[usize::try_from(n).unwrap()],
             _ => break,
         };
-        round(&mut estate, &cuts, blow, durability, n, &mut sum).await;
+        round(&mut standby, &cuts, blow, durability, n, &mut sum).await;
         *dealt.entry(blow).or_default() += 1;
         n += 1;
     }
@@ -200,10 +207,10 @@ async fn cluster_relaxed_finds_every_loss() {
 /// What the blow is worth: somebody who believes every reply, and waits for no replica, loses what it was told.
 async fn believer(layout: Layout) {
     let cuts = Cuts::none();
-    let mut estate = tokio::task::block_in_place(|| Estate::start(layout));
+    let mut standby = tokio::task::block_in_place(|| Standby::start(layout));
     let partition = Partition::number(3).unwrap();
-    let primary = estate.primary_of(partition).unwrap();
-    let address = format!("redis://{}:{PORT}", estate.servers[primary].ip);
+    let primary = standby.primary_of(partition).unwrap();
+    let address = format!("redis://{}:{PORT}", standby.servers[primary].ip);
     let key = format!("believed:{{{partition}}}");
     let list = key.clone();
     let believing = tokio::spawn(async move {
@@ -226,7 +233,7 @@ async fn believer(layout: Layout) {
     tokio::task::block_in_place(|| {
         deal(
             Blow::Behind,
-            &mut estate,
+            &mut standby,
             &cuts,
             partition,
             &mut dice,
@@ -234,9 +241,9 @@ async fn believer(layout: Layout) {
         )
     });
     let told = believing.await.unwrap();
-    tokio::task::block_in_place(|| estate.whole());
-    let now = estate.primary_of(partition).unwrap();
-    let there: u64 = estate.servers[now].ask(&["LLEN", &key]).parse().unwrap();
+    tokio::task::block_in_place(|| standby.whole());
+    let now = standby.primary_of(partition).unwrap();
+    let there: u64 = standby.servers[now].ask(&["LLEN", &key]).parse().unwrap();
     say(&format!(
         "{layout:?}: who believes every reply was told of {told} writes and has {there}"
     ));

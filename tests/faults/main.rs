@@ -13,16 +13,33 @@
 mod blow;
 mod cut;
 mod dice;
+#[allow(dead_code, reason = "shared with the crash battery, which uses more of it")]
+#[path = "../crash/estate.rs"]
 mod estate;
 mod failover;
+mod host;
 mod judge;
 mod load;
+#[allow(dead_code, reason = "shared with the crash battery, which uses more of it")]
+#[path = "../crash/server.rs"]
+mod node;
+mod nodes;
 mod open;
 mod proxy;
 mod replies;
 mod resp;
-mod server;
+#[allow(dead_code, reason = "shared with the kill battery, which uses more of it")]
+#[path = "../kill/load.rs"]
+mod senders;
+mod standby;
 mod trial;
+#[allow(
+    dead_code,
+    unused_imports,
+    reason = "shared with the crash battery, which uses more of it"
+)]
+#[path = "../witness/mod.rs"]
+mod witness;
 
 use std::io::Write as _;
 

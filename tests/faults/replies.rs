@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 
 use cordon::store::redis::Durability;
 
+use crate::host::{PORT, Server};
 use crate::judge::judge;
 use crate::load::{Board, Load};
 use crate::proxy::{Proxy, Weather};
-use crate::server::{PORT, Server};
 use crate::{open, say, seed, variable};
 
 /// Things asked for and acknowledged, in the short form.

@@ -4,10 +4,10 @@
 use std::time::Duration;
 
 use crate::cut::{CLIENTS, Cuts, Way};
+use crate::host::{PORT, Server};
 use crate::judge::judge;
 use crate::load::{Board, Load, Told};
 use crate::proxy::{Proxy, Spoil, Weather};
-use crate::server::{PORT, Server};
 use crate::{open, say, seed};
 
 async fn told() -> (crate::load::Any, Told) {

@@ -6,7 +6,7 @@ use std::time::Instant;
 use cordon::id::Partition;
 use tempfile::TempDir;
 
-use crate::server::{PATIENCE, PORT, Server};
+use crate::host::{PATIENCE, PORT, Server};
 
 /// Who stands in for whom.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,7 +15,7 @@ pub enum Layout {
     Cluster,
 }
 
-pub struct Estate {
+pub struct Standby {
     pub layout: Layout,
     pub servers: Vec<Server>,
     sentinels: Vec<Server>,
@@ -24,22 +24,22 @@ pub struct Estate {
 
 const MASTER: &str = "cordon";
 
-impl Estate {
+impl Standby {
     /// Starts one and waits until every replica follows.
-    pub fn start(layout: Layout) -> Estate {
+    pub fn start(layout: Layout) -> Standby {
         let dir = tempfile::tempdir().unwrap();
-        let mut estate = Estate {
+        let mut standby = Standby {
             layout,
             servers: Vec::new(),
             sentinels: Vec::new(),
             dir,
         };
         match layout {
-            Layout::Sentinel => estate.sentinel(),
-            Layout::Cluster => estate.cluster(),
+            Layout::Sentinel => standby.sentinel(),
+            Layout::Cluster => standby.cluster(),
         }
-        estate.whole();
-        estate
+        standby.whole();
+        standby
     }
 
     fn sentinel(&mut self) {

@@ -1,10 +1,12 @@
-//! Named places where a test may kill this process, so that recovery is proved for every one of them and not
-//! only for the unlucky. Compiled into debug builds; in a release build passing a point costs nothing and
+//! Named places where a test may kill this process, or send it to sleep, so that recovery is proved for every one of them
+//! and not only for the unlucky. Compiled into debug builds; in a release build passing a point costs nothing and
 //! nothing in the environment can switch it on.
 
 /// Passes the point `name`. When `CORDON_CRASH_AT=n` is set and this is the n-th point (from 1) that this
 /// process passes, whatever their names, the process kills itself with SIGKILL. When `CORDON_CRASH_LOG` names
 /// a file, `name` is appended to it as a line first: at every point, or with `CORDON_CRASH_AT` at the last only.
+/// When `CORDON_SLEEP_AT` is this name and it is passed for the first time, the process stops itself with SIGSTOP, until
+/// somebody continues it.
 #[cfg(debug_assertions)]
 pub fn point(name: &'static str) {
     switched::point(name);
@@ -34,12 +36,17 @@ mod switched {
     use std::fs::OpenOptions;
     use std::io::Write as _;
     use std::sync::OnceLock;
-    use std::sync::atomic::{AtomicU64, Ordering};
+    use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+    use std::time::Duration;
 
     pub(super) static PASSED: AtomicU64 = AtomicU64::new(0);
+    static SLEPT: AtomicBool = AtomicBool::new(false);
+    /// A stop reaches the other threads first; until it reaches this one, it waits here and not after the point.
+    const STOPPING: Duration = Duration::from_millis(50);
 
     struct Orders {
         at: Option<u64>,
+        sleep: Option<String>,
         log: Option<OsString>,
     }
 
@@ -49,6 +56,7 @@ mod switched {
             at: std::env::var("CORDON_CRASH_AT")
                 .ok()
                 .and_then(|n| n.trim().parse().ok()),
+            sleep: std::env::var("CORDON_SLEEP_AT").ok(),
             log: std::env::var_os("CORDON_CRASH_LOG"),
         })
     }
@@ -63,6 +71,10 @@ mod switched {
         if dies {
             // A kill that fails leaves us alive, and the test that ordered it says so.
             let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
+        }
+        if orders.sleep.as_deref() == Some(name) && !SLEPT.swap(true, Ordering::SeqCst) {
+            let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::STOP);
+            std::thread::sleep(STOPPING);
         }
     }
 
@@ -98,7 +110,8 @@ mod tests {
         command
             .args(["--exact", "crash::tests::child_passes_three_points"])
             .env("CORDON_CRASH_LOG", &log)
-            .env_remove("CORDON_CRASH_AT");
+            .env_remove("CORDON_CRASH_AT")
+            .env_remove("CORDON_SLEEP_AT");
         if let Some(at) = at {
             command.env("CORDON_CRASH_AT", at);
         }
@@ -109,6 +122,29 @@ mod tests {
     #[test]
     fn without_orders_every_point_is_noted_and_the_process_lives() {
         assert_eq!(child(None), (None, "first\nsecond\nthird\n".into()));
+    }
+
+    #[test]
+    fn the_process_sleeps_at_the_point_it_was_told_until_it_is_continued() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = folder.path().join("log");
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "crash::tests::child_passes_three_points"])
+            .env("CORDON_CRASH_LOG", &log)
+            .env_remove("CORDON_CRASH_AT")
+            .env("CORDON_SLEEP_AT", "second")
+            .stdout(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        let pid = rustix::process::Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
+        let state = || std::fs::read_to_string(format!("/proc/{}/stat", child.id())).unwrap_or_default();
+        while !state().contains(") T ") {
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+        assert_eq!(std::fs::read_to_string(&log).unwrap(), "first\nsecond\n");
+        rustix::process::kill_process(pid, rustix::process::Signal::CONT).unwrap();
+        assert!(child.wait().unwrap().success());
+        assert_eq!(std::fs::read_to_string(&log).unwrap(), "first\nsecond\nthird\n");
     }
 
     #[test]

@@ -92,6 +92,19 @@ async fn park_unread(context: &Context, claim: &Claim, len: usize, why: &str) ->
     Ok(())
 }
 
+/// The last look at the claim before a task: whoever slept past its end must not send what another looks for by now.
+/// Refuses as the store would.
+fn last_look(task: &Task, claim: &Claim, now: Time) -> Result<(), Error> {
+    if !matches!(task, Task::Act(_)) || now < claim.until {
+        return Ok(());
+    }
+    Err(Error::Fenced {
+        run: claim.run.to_string(),
+        ours: claim.epoch,
+        theirs: claim.epoch,
+    })
+}
+
 struct Driver {
     context: Arc<Context>,
     loaded: Arc<Loaded>,
@@ -201,7 +214,11 @@ impl Driver {
         let loaded = self.loaded.clone();
         let state = self.record.excerpt(&task);
         let epoch = self.progress.epoch;
+        let claim = self.record.claim().clone();
         self.tasks.spawn(async move {
+            if let Err(over) = last_look(&task, &claim, context.clock.now()) {
+                return (task, Err(over));
+            }
             let performed = perform(&context, &loaded, &state, &task, epoch).await;
             (task, performed)
         });
@@ -478,4 +495,26 @@ pub(super) fn told(asked: Asked) -> Event {
 
 fn small(n: usize) -> u32 {
     u32::try_from(n).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::{EffectId, RunId};
+
+    #[test]
+    fn a_claim_that_is_over_sends_nothing_and_may_still_look() {
+        let claim = Claim {
+            run: RunId::derive(&["slept"]),
+            epoch: 3,
+            until: Time(100),
+        };
+        let effect = EffectId::derive(&["effect"]);
+        assert_eq!(last_look(&Task::Act(effect), &claim, Time(99)), Ok(()));
+        assert!(matches!(
+            last_look(&Task::Act(effect), &claim, Time(100)),
+            Err(Error::Fenced { ours: 3, .. })
+        ));
+        assert_eq!(last_look(&Task::Verify(effect), &claim, Time(100)), Ok(()));
+    }
 }

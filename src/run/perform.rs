@@ -299,6 +299,7 @@ async fn verify(context: &Context, loaded: &Loaded, effect: &EffectState) -> Per
             &effect.reading_args(),
         )
         .await;
+    crate::crash::point("verify.after-reading");
     let reading = result.ok();
     let standing = reading.as_ref().map(|reading| effect.judge(reading));
     let mut word = verification(effect, standing, context.clock.now());

@@ -56,7 +56,18 @@ pub async fn range(hosts: &[&str], dir: &Path) -> RunningRange {
     Range::start(config).await.unwrap()
 }
 
-/// Writes the configuration, and the secrets it names, for a server that reaches the range.
+/// `[store]` for a database in a file.
+pub fn store_in_file(path: &str) -> String {
+    format!("url = \"sqlite:{path}\"")
+}
+
+/// `[store]` for a node of this name that shares a Redis, under a prefix of the test's own.
+pub fn store_on_redis(url: &str, prefix: &str, node: &str) -> String {
+    format!("url = \"{url}?prefix={prefix}\"\nkey = \"file:store-key\"\nnode = \"{node}\"")
+}
+
+/// Writes the configuration, and the secrets it names, for a server that reaches the range. `store` is what stands in
+/// `[store]`.
 pub fn write(dir: &Path, estate: Estate, range: &RunningRange, store: &str) {
     let example = RangeConfig::example(&[]);
     for (name, text) in [
@@ -69,6 +80,7 @@ pub fn write(dir: &Path, estate: Estate, range: &RunningRange, store: &str) {
         ("slack", example.slack.token.expose()),
         ("mail-user", &example.mail.user),
         ("mail", example.mail.password.expose()),
+        ("store-key", &"7".repeat(64)),
     ] {
         std::fs::write(dir.join(name), text).unwrap();
     }
@@ -79,7 +91,7 @@ pub fn write(dir: &Path, estate: Estate, range: &RunningRange, store: &str) {
 [server]
 listen = "127.0.0.1:0"
 [store]
-url = "{store}"
+{store}
 [content]
 playbooks = "playbooks"
 author = "eve"

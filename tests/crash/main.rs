@@ -21,10 +21,12 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 mod check;
+#[allow(dead_code, reason = "shared with the kill battery, which uses more of it")]
 mod estate;
 mod play;
 mod sample;
 mod scenario;
+#[allow(dead_code, reason = "shared with the zombies, which use more of it")]
 mod server;
 #[path = "../witness/mod.rs"]
 mod witness;

@@ -23,7 +23,6 @@ use crate::witness::Sent;
 /// How long a case may take before its runs count as stuck.
 const PATIENCE: Duration = Duration::from_secs(60);
 const LOOK: Duration = Duration::from_millis(25);
-const STORE: &str = "sqlite:cordon.db";
 
 /// A folder to start cases from: configuration, content, an empty database, and the tokens of its first start.
 pub struct Ground {
@@ -84,7 +83,7 @@ fn client() -> reqwest::Client {
 
 async fn start_range(scenario: &Scenario, dir: &Path) -> RunningRange {
     let range = estate::range(&scenario.hosts(), dir).await;
-    estate::write(dir, scenario.estate, &range, STORE);
+    estate::write(dir, scenario.estate, &range, &estate::store_in_file("cordon.db"));
     range
 }
 

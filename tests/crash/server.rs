@@ -21,6 +21,8 @@ pub enum Order {
     Syscall(&'static str, u64),
     /// Never: the calls of these names that its threads make are written into its folder, as `calls.N`.
     Traced(&'static [&'static str]),
+    /// Never, but it stops itself at this crash point, the first time it passes it, until it is told to go on.
+    Sleep(&'static str),
 }
 
 /// How the child ended.
@@ -76,8 +78,14 @@ impl Server {
         let path = std::env::var_os("PATH").unwrap_or_default();
         command.env_clear().env("PATH", path);
         command.args(["serve", "--config", "cordon.toml"]);
-        if let Some(Order::Point(at)) = &at {
-            command.env("CORDON_CRASH_AT", at.to_string());
+        match &at {
+            Some(Order::Point(at)) => {
+                command.env("CORDON_CRASH_AT", at.to_string());
+            }
+            Some(Order::Sleep(point)) => {
+                command.env("CORDON_SLEEP_AT", point);
+            }
+            _ => {}
         }
         Server::begin(dir, command, log).await
     }
@@ -156,15 +164,24 @@ impl Server {
         }
     }
 
+    /// Sends it a signal.
+    pub fn signal(&self, signal: rustix::process::Signal) {
+        // One that is gone already has ended, which whoever asks next is told.
+        if let Some(pid) = self
+            .child
+            .id()
+            .and_then(|id| rustix::process::Pid::from_raw(i32::try_from(id).unwrap()))
+        {
+            let _ = rustix::process::kill_process(pid, signal);
+        }
+    }
+
     /// Tells it to stop and waits. It may die at its crash point on the way.
     pub async fn stop(&mut self) -> Result<Ended, String> {
         if let Some(ended) = self.ended()? {
             return Ok(ended);
         }
-        let id = self.child.id().unwrap();
-        let pid = rustix::process::Pid::from_raw(i32::try_from(id).unwrap()).unwrap();
-        // One that is gone already has ended, which is seen next.
-        let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+        self.signal(rustix::process::Signal::TERM);
         match tokio::time::timeout(PATIENCE, self.child.wait()).await {
             Ok(Ok(status)) => self.judge(status),
             _ => Err(format!("it does not stop when told: {}", self.last_words())),

@@ -12,12 +12,12 @@ use cordon::store::sqlite::{Options, SqliteStore};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::estate::{Estate, LEDGER, write, write_playbook};
-use crate::figures::{Spread, resumes, takeovers};
-use crate::form::{Form, Keep};
-use crate::load::{PLAYBOOKS, RUNS_EACH, range, send};
-use crate::nodes::Nodes;
-use crate::witness::{Facts, violations};
+use super::estate::{Estate, LEDGER, store_in_file, store_on_redis, write, write_playbook};
+use super::figures::{Spread, resumes, takeovers};
+use super::form::{Form, Keep};
+use super::load::{PLAYBOOKS, RUNS_EACH, range, send};
+use super::nodes::Nodes;
+use super::witness::{Facts, violations};
 
 /// How long everything may take to come to rest once nobody is killed any more.
 const PEACE: Duration = Duration::from_secs(120);
@@ -45,12 +45,13 @@ pub async fn kill_under_load(form: &Form) {
     .await
     .unwrap();
     let folders: Vec<TempDir> = (0..form.nodes()).map(|_| tempfile::tempdir().unwrap()).collect();
-    let url = match &form.keep {
-        Keep::Sqlite => format!("sqlite:{}", house.path().join("cordon.db").display()),
-        Keep::Redis(url) => url.clone(),
-    };
-    for folder in &folders {
-        write(folder.path(), Estate::Company, &range, &url);
+    let prefix = prefix();
+    for (n, folder) in folders.iter().enumerate() {
+        let store = match &form.keep {
+            Keep::Sqlite => store_in_file(&house.path().join("cordon.db").display().to_string()),
+            Keep::Redis(url) => store_on_redis(url, &prefix, &format!("node-{n}")),
+        };
+        write(folder.path(), Estate::Company, &range, &store);
         for playbook in &PLAYBOOKS {
             write_playbook(folder.path(), playbook);
         }
@@ -85,7 +86,7 @@ pub async fn kill_under_load(form: &Form) {
     );
     nodes.stop().await;
 
-    let store = open(&form.keep, house.path()).await;
+    let store = open(&form.keep, house.path(), &prefix).await;
     let facts = Facts::gather(&*store, &sent, range.ledger().lines())
         .await
         .unwrap();
@@ -94,11 +95,18 @@ pub async fn kill_under_load(form: &Form) {
 }
 
 /// The store, once nobody else has it.
-async fn open(keep: &Keep, house: &Path) -> Box<dyn Store> {
+async fn open(keep: &Keep, house: &Path, prefix: &str) -> Box<dyn Store> {
     match keep {
         Keep::Sqlite => Box::new(SqliteStore::open(house.join("cordon.db"), Options::default()).unwrap()),
-        Keep::Redis(url) => panic!("`{url}`: this build has no store on Redis"),
+        Keep::Redis(url) => panic!("`{url}` ({prefix}): this build has no store on Redis"),
     }
+}
+
+/// A prefix that no other battery uses, here or elsewhere.
+fn prefix() -> String {
+    let mut drawn = [0; 6];
+    getrandom::fill(&mut drawn).unwrap();
+    format!("k{}:", data_encoding::HEXLOWER.encode(&drawn))
 }
 
 async fn get(client: &reqwest::Client, url: &str, token: &str, path: &str) -> Option<Value> {
@@ -158,7 +166,7 @@ async fn at_rest(client: &reqwest::Client, nodes: &Nodes<'_>, token: &str) -> bo
 fn report(
     form: &Form,
     facts: &Facts,
-    deaths: &[crate::nodes::Death],
+    deaths: &[super::nodes::Death],
     in_flight: &Spread,
     begun: Instant,
     range: &RunningRange,

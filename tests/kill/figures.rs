@@ -4,8 +4,8 @@ use std::fmt;
 
 use cordon::journal::Event;
 
-use crate::nodes::Death;
-use crate::witness::Facts;
+use super::nodes::Death;
+use super::witness::Facts;
 
 /// Times in ms, sorted.
 pub struct Spread(Vec<u64>);

@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::estate::{KEY, Playbook};
-use crate::witness::Sent;
+use super::estate::{KEY, Playbook};
+use super::witness::Sent;
 
 /// Targets of each kind.
 const TARGETS: u64 = 48;

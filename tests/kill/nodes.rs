@@ -6,8 +6,8 @@ use std::time::Instant;
 use cordon::clock::{Clock as _, SystemClock};
 use tokio::sync::watch;
 
-use crate::form::Form;
-use crate::server::{Ended, Server};
+use super::form::Form;
+use super::server::{Ended, Server};
 
 /// A death and what came of it.
 #[derive(Clone, Copy, Debug)]

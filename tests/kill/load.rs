@@ -13,7 +13,7 @@ use super::estate::{KEY, Playbook};
 use super::witness::Sent;
 
 /// Targets of each kind.
-const TARGETS: u64 = 48;
+const TARGETS: u64 = 240;
 /// Before a sender that was not answered tries again.
 const AGAIN: Duration = Duration::from_millis(100);
 

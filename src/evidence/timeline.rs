@@ -226,6 +226,10 @@ impl Teller {
                 file,
                 ..
             } => self.told(at, name, args, &place(*line, file.as_deref())),
+            Event::RunCarriedOver { from, to } => {
+                let text = format!("from engine {from} to {to}: its replay is what was recorded");
+                self.entry(at, "upgrade", &text, Tone::Dim);
+            }
             Event::ChildStarted {
                 step, run, playbook, ..
             } => {

@@ -297,6 +297,13 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         file: Option<String>,
     },
+    /// A program with other replay rules took the run over: replaying all of it, asking nobody, gave what was recorded.
+    RunCarriedOver {
+        /// Number of the rules it ran under.
+        from: u32,
+        /// Number of those it goes on under.
+        to: u32,
+    },
     /// The run cannot go on by itself: replay differs from the record, or its bundle is gone.
     RunParked {
         /// Both sides, or what is missing.
@@ -343,6 +350,7 @@ impl Event {
             Event::Alarmed { .. } => "alarmed",
             Event::ScriptReturned { .. } => "script_returned",
             Event::ScriptFailed { .. } => "script_failed",
+            Event::RunCarriedOver { .. } => "run_carried_over",
             Event::RunParked { .. } => "run_parked",
             Event::RunSettled { .. } => "run_settled",
         }

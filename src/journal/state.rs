@@ -140,6 +140,8 @@ pub struct RunState {
     pub alarms: Vec<Alarm>,
     /// How it ended, once it has.
     pub settled: Option<(Time, End, String)>,
+    /// Number of the replay rules it goes by.
+    pub engine_abi: u32,
     /// How many runs it started.
     pub children: usize,
     /// Steps without an answer. Follows from `steps`, so that nobody has to look through all of them.
@@ -203,6 +205,7 @@ impl RunState {
     /// A run with its first entry.
     pub fn begin(header: Header, at: Time, digest: Digest) -> RunState {
         RunState {
+            engine_abi: header.engine_abi,
             header,
             len: 1,
             last: digest,
@@ -412,6 +415,7 @@ impl RunState {
             } => {
                 self.script = Some(ScriptEnd::Failed(fault.clone(), *line, *column));
             }
+            Event::RunCarriedOver { to, .. } => self.engine_abi = *to,
             Event::RunParked { why } => self.parked = Some(why.clone()),
             Event::RunSettled { end, why } => self.settled = Some((at, *end, why.clone())),
             Event::AlertAccepted { .. }

@@ -13,15 +13,15 @@ use super::child;
 use super::cleanup;
 use super::consent;
 use super::context::{Context, NoBundle};
-use super::next::{Next, Progress, Task, is_at_rest, next};
+use super::next::{Next, Progress, Task, is_parkable, next};
 use super::perform::{Performed, perform};
 use super::record::Record;
 use crate::action::Fault;
 use crate::clock::Time;
-use crate::journal::{ChainId, Event, RunState};
+use crate::journal::{ChainId, ENGINE_ABI, Event, RunState};
 use crate::limits::{ASKS_PER_RUN_MAX, SCRIPT_DEADLINE_MS};
 use crate::playbook::Loaded;
-use crate::script::{Advance, Asked, Entry, Failure, Job};
+use crate::script::{Advance, Asked, Entry, Failure, Job, StepId};
 use crate::store::{Claim, Error, RunStatus, RunUpdate};
 
 /// What was kept back is stored when a task takes longer than this, ms.
@@ -30,6 +30,10 @@ const BEHIND_MS: u64 = 100;
 const EVALUATIONS_CUT_MAX: u32 = 5;
 /// Code of the alarm of a run whose replay differs from its record.
 const DIVERGED: &str = "diverged";
+/// Pause before a dry replay that was cut off is tried again, ms.
+const REPLAY_AGAIN_MS: u64 = 10_000;
+/// What whoever reads of it does.
+const GO_ON: &str = "run it with the version it began under, or cancel it";
 /// Pause before an evaluation that was cut off is tried again, ms.
 const EVALUATE_AGAIN_MS: u64 = 1_000;
 
@@ -69,7 +73,10 @@ pub async fn drive(context: Arc<Context>, claim: Claim, stop: Arc<AtomicBool>) -
     };
     let mut driver = Driver::new(context.clone(), loaded, Record::new(context, claim, state), stop);
     driver.resume().await?;
-    driver.go().await
+    if driver.carry_over().await? {
+        driver.go().await?;
+    }
+    Ok(())
 }
 
 /// A journal that cannot be folded is left as it is; only the row says so.
@@ -163,7 +170,7 @@ impl Driver {
             let now = self.context.clock.now();
             if let Some(why) = self.parking.clone()
                 && self.tasks.is_empty()
-                && is_at_rest(self.record.state())
+                && is_parkable(self.record.state())
             {
                 self.append(vec![Event::RunParked { why }]).await?;
             }
@@ -330,6 +337,77 @@ impl Driver {
         self.record.release(until, why).await
     }
 
+    /// A run of a program with other replay rules goes on where replaying all of it, before anything of it is done and
+    /// without asking anybody, gives what was recorded. Otherwise it is going to be parked. False when the replay was
+    /// cut off: nothing is known then, so nothing is done under this claim.
+    async fn carry_over(&mut self) -> Result<bool, LetGo> {
+        let state = self.record.state();
+        let from = state.engine_abi;
+        let over = state.script.is_some() || state.settled.is_some() || state.parked.is_some();
+        if from == ENGINE_ABI || over {
+            return Ok(true);
+        }
+        let mut job = again::whole(state, &self.loaded);
+        job.stop = self.stop.clone();
+        let advance = self.evaluated(job).await?;
+        let events = match again::judged(self.record.state(), advance) {
+            Advance::Interrupted { .. } => {
+                let again = self.context.clock.now().plus_ms(REPLAY_AGAIN_MS);
+                self.let_go(again, "another try to replay it".into()).await?;
+                return Ok(false);
+            }
+            Advance::Diverged {
+                step,
+                recorded,
+                found,
+            } => self.diverges(&step, &recorded, &found),
+            Advance::Asks { .. } | Advance::Returned { .. } | Advance::Failed { .. } => {
+                vec![Event::RunCarriedOver { from, to: ENGINE_ABI }]
+            }
+        };
+        self.append(events).await?;
+        Ok(true)
+    }
+
+    /// The script does not do what was recorded: what is under way is seen to its end, then the run is parked.
+    fn diverges(&mut self, step: &StepId, recorded: &str, found: &str) -> Vec<Event> {
+        let why = format!(
+            "at step {step} the playbook now does `{found}`, where the journal has `{recorded}`; {GO_ON}"
+        );
+        self.progress.parking = true;
+        self.parking = Some(why.clone());
+        let told = &self.record.state().alarms;
+        if told.iter().any(|alarm| alarm.code == DIVERGED) {
+            return Vec::new();
+        }
+        vec![Event::Alarmed {
+            code: DIVERGED.into(),
+            message: why,
+            effect: None,
+        }]
+    }
+
+    /// What an evaluation says, with the claim kept meanwhile.
+    async fn evaluated(&mut self, job: Job) -> Result<Advance, LetGo> {
+        let (reply, mut answer) = oneshot::channel();
+        self.context.evaluators.evaluate(
+            job,
+            Box::new(move |advance| {
+                // The driver may be gone by now; then nobody wants the answer.
+                let _ = reply.send(advance);
+            }),
+        );
+        let renewed_ms = (self.context.claim_ms / 3).max(1);
+        loop {
+            match self.context.within_ms(renewed_ms, &mut answer).await {
+                Some(advance) => {
+                    return advance.map_err(|_| LetGo::Defect("an evaluation thread ended".into()));
+                }
+                None => self.record.keep_claim().await?,
+            }
+        }
+    }
+
     async fn evaluate(&mut self) -> Result<(), LetGo> {
         let state = self.record.state();
         let answered = state.answered();
@@ -343,23 +421,7 @@ impl Driver {
             deadline: Duration::from_millis(SCRIPT_DEADLINE_MS),
             stop: self.stop.clone(),
         };
-        let (reply, mut answer) = oneshot::channel();
-        self.context.evaluators.evaluate(
-            job,
-            Box::new(move |advance| {
-                // The driver may be gone by now; then nobody wants the answer.
-                let _ = reply.send(advance);
-            }),
-        );
-        let renewed_ms = (self.context.claim_ms / 3).max(1);
-        let advance = loop {
-            match self.context.within_ms(renewed_ms, &mut answer).await {
-                Some(advance) => {
-                    break advance.map_err(|_| LetGo::Defect("an evaluation thread ended".into()))?;
-                }
-                None => self.record.keep_claim().await?,
-            }
-        };
+        let advance = self.evaluated(job).await?;
         let events = match again::judged(self.record.state(), advance) {
             Advance::Asks { waiting, told } => self.asks(waiting, told),
             Advance::Returned { value, told: says } => {
@@ -376,28 +438,7 @@ impl Driver {
                 step,
                 recorded,
                 found,
-            } => {
-                let why = format!(
-                    "at step {step} the playbook now does `{found}`, where the journal has `{recorded}`; run it with the version it began under, or cancel it"
-                );
-                self.progress.parking = true;
-                self.parking = Some(why.clone());
-                if self
-                    .record
-                    .state()
-                    .alarms
-                    .iter()
-                    .any(|alarm| alarm.code == DIVERGED)
-                {
-                    Vec::new()
-                } else {
-                    vec![Event::Alarmed {
-                        code: DIVERGED.into(),
-                        message: why,
-                        effect: None,
-                    }]
-                }
-            }
+            } => self.diverges(&step, &recorded, &found),
             Advance::Interrupted { why } => {
                 let now = self.context.clock.now();
                 self.progress.evaluate_after = Some(now.plus_ms(EVALUATE_AGAIN_MS));

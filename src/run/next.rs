@@ -109,7 +109,9 @@ pub fn next(state: &RunState, progress: &Progress, now: Time) -> Next {
     }
     let mut wait = Earliest::default();
     if progress.busy.len() < EFFECTS_AT_ONCE {
-        for (step, asked) in state.open_steps() {
+        // A run that is going to be parked begins nothing; what is under way is seen to its end.
+        let open = state.open_steps().filter(|_| !progress.parking);
+        for (step, asked) in open {
             if asked.effects.is_empty() && !is_wait(asked) {
                 let task = if is_child(asked) {
                     match of_child(state, step, asked, progress, now, &mut wait) {
@@ -128,7 +130,8 @@ pub fn next(state: &RunState, progress: &Progress, now: Time) -> Next {
                 }
             }
         }
-        for effect in state.restless() {
+        let restless = state.restless();
+        for effect in restless.filter(|effect| !progress.parking || !has_not_begun(effect)) {
             if let Some(task) = task_for(state, effect, progress, now, &mut wait)
                 && !is_busy(progress, effect.bound.effect)
             {
@@ -351,11 +354,7 @@ fn after_the_deadline(state: &RunState, effect: &EffectState) -> Option<Event> {
     let Some(ScriptEnd::Failed(fault, ..)) = &state.script else {
         return None;
     };
-    let waits = matches!(
-        effect.stage(),
-        Stage::Bound | Stage::Resolved | Stage::LookAgain(_) | Stage::Held(_) | Stage::Again(_)
-    );
-    (fault.code == DEADLINE && waits).then(|| Event::EffectEnded {
+    (fault.code == DEADLINE && has_not_begun(effect)).then(|| Event::EffectEnded {
         effect: effect.bound.effect,
         attempt: 0,
         outcome: Outcome::NotDone {
@@ -584,6 +583,21 @@ pub fn verification(effect: &EffectState, standing: Option<Standing>, now: Time)
         _ if elapsed_ms >= effect.bound.spec.propagation_ms => Verification::NotInForce,
         _ => Verification::Pending,
     }
+}
+
+/// True for an effect of which nothing is under way, and nothing was done.
+fn has_not_begun(effect: &EffectState) -> bool {
+    matches!(
+        effect.stage(),
+        Stage::Bound | Stage::Resolved | Stage::LookAgain(_) | Stage::Held(_) | Stage::Again(_)
+    )
+}
+
+/// True when a run can be left as it is, for a person: nothing of it is under way.
+pub fn is_parkable(state: &RunState) -> bool {
+    state
+        .restless()
+        .all(|effect| effect.is_settled() || has_not_begun(effect))
 }
 
 /// True when nothing more will be done or looked at.

@@ -13,6 +13,7 @@ use tokio::sync::{mpsc, watch};
 mod approvals;
 mod budgets;
 mod children;
+mod upgrades;
 
 use super::*;
 use crate::action::{

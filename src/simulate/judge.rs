@@ -11,7 +11,7 @@ use super::play::{Played, PlayedRun};
 use crate::action::{Done, Hold, Outcome, Verification};
 use crate::clock::duration_text;
 use crate::diagnostic::{Diagnostic, nearest};
-use crate::journal::{EffectState, End, Event, ScriptEnd, Stage};
+use crate::journal::{Cause, EffectState, End, Event, ScriptEnd, Stage};
 use crate::page::{Placed, listed};
 use crate::playbook::Playbook;
 
@@ -308,6 +308,9 @@ impl<'a> Judge<'a> {
     }
 
     fn line_of(&self, run: &PlayedRun, effect: &EffectState) -> String {
+        if let Cause::Playbook { .. } = run.state.header.cause {
+            return format!("`{}`, which it started, did it", run.state.header.playbook);
+        }
         if !run.is_started {
             return "it restores what an earlier effect did".to_owned();
         }

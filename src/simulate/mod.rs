@@ -19,6 +19,8 @@ mod wire;
 mod world;
 
 #[cfg(test)]
+mod golden_tests;
+#[cfg(test)]
 mod tests;
 
 pub use suite::{CannotTest, Found, Suite, gather};

@@ -55,8 +55,11 @@ pub struct PlayedRun {
     pub state: RunState,
     /// Its events.
     pub events: Vec<(Time, Event)>,
-    /// True when the case started it; false for one that restores.
+    /// True when the case started it; false for one that restores, and for one that another started.
     pub is_started: bool,
+    /// Its journal as it is stored.
+    #[cfg(test)]
+    pub entries: Vec<crate::journal::Entry>,
 }
 
 /// What came of a case.
@@ -642,6 +645,8 @@ impl Course<'_> {
                     events: events.map_err(NotPlayed::because)?,
                     row,
                     state,
+                    #[cfg(test)]
+                    entries,
                 });
             }
         }

@@ -324,6 +324,34 @@ impl Suite {
         }
     }
 
+    /// Every run of every case, with the bundle it ran from and its journal as stored: for golden journals.
+    #[cfg(test)]
+    pub(super) async fn journals(&self, found: &Found) -> Vec<(String, Vec<u8>, Vec<crate::journal::Entry>)> {
+        let mut all = Vec::new();
+        for subject in &found.subjects {
+            let (Owner::Playbook(playbook), What::Playbook(wanted)) = (&subject.owner, &subject.case.what)
+            else {
+                continue;
+            };
+            let loaded = self.open(playbook).unwrap();
+            let Ok(played) = play(&self.ground, playbook, &loaded, wanted).await else {
+                continue;
+            };
+            let bundles = self.ground.playbooks.values();
+            let bundles = bundles.chain([&playbook.bundle, &self.ground.revert.0, &self.ground.act]);
+            let bundles: BTreeMap<_, _> = bundles.map(|one| (one.digest, &one.bytes)).collect();
+            for run in played.runs {
+                let bytes = bundles[&run.state.header.bundle].clone();
+                all.push((
+                    format!("{}: {}", playbook.manifest.id, subject.case.name),
+                    bytes,
+                    run.entries,
+                ));
+            }
+        }
+        all
+    }
+
     fn open(&self, playbook: &Playbook) -> Result<Arc<Loaded>, String> {
         let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = loaded.get(&playbook.manifest.id) {

@@ -15,6 +15,7 @@ mod canary;
 mod chat;
 mod estate;
 mod full_store;
+mod golden;
 mod holds;
 mod hostile;
 mod house;

@@ -1,0 +1,293 @@
+//! One simulation: an hour or more of runs, votes, undos, halts, deaths, outages and clock changes, all drawn from the
+//! seed; then no more faults until everything is at rest.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use cordon::clock::Clock as _;
+use cordon::digest::Digest;
+use cordon::finding::SeverityId;
+use cordon::guardrail::Halt;
+use cordon::id::{Partition, RunId};
+use cordon::journal::Cause;
+use cordon::run::{Ballot, CannotStart, Context, HaltSwitch, Handle, NotTaken, Start, drive};
+use cordon::store::memory::MemoryStore;
+use cordon::store::{ApprovalQuery, Approvals as _, Error, Runs as _, Targets as _};
+use serde_json::json;
+use tokio::sync::{Notify, watch};
+
+use crate::estate::Estate;
+use crate::judge;
+use crate::node::{Ground, Node};
+use crate::playbooks::shelf;
+use crate::sabotage::Sabotage;
+use crate::time::Sim;
+use crate::weather::Weather;
+
+/// How long it goes on, ms of the stop watch.
+const LASTS_MS: u64 = 3_600_000;
+/// How long after that everything has to be at rest, but for pauses of reverts that failed.
+const REST_MS: u64 = 30 * 3_600_000;
+
+/// What came of a simulation.
+pub struct Came {
+    /// What is wrong; empty when nothing is.
+    pub violations: Vec<String>,
+    /// A digest of every journal's events and of the ledger.
+    pub digest: Digest,
+    pub counts: Counts,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Counts {
+    pub runs: usize,
+    pub sent: usize,
+    pub applied: usize,
+    pub deaths: usize,
+    pub votes: usize,
+    pub jumps: usize,
+    pub hours: u64,
+}
+
+/// Simulates a seed.
+pub fn simulate(seed: u64, sabotage: Sabotage) -> Came {
+    let sim = Sim::new(seed);
+    let course = course(sim.clone(), sabotage);
+    sim.run(course)
+}
+
+struct People {
+    handle: Handle,
+    sim: Sim,
+}
+
+async fn course(sim: Sim, sabotage: Sabotage) -> Came {
+    let store = Arc::new(MemoryStore::new());
+    let weather = Arc::new(Weather::default());
+    let estate = Estate::new(sim.clone(), weather.clone(), store.clone(), sabotage);
+    let (halt, switch) = watch::channel::<HaltSwitch>(Ok(None));
+    let ground = Ground {
+        sim: sim.clone(),
+        store: store.clone(),
+        estate: estate.clone(),
+        weather: weather.clone(),
+        halt: switch,
+        sabotage,
+        tick_ms: *sim.one_of(&[1_000, 5_000, 5_000, 10_000, 10_000, 10_000]),
+    };
+    let held = sim.in_thousand(300);
+    let nodes: Vec<Node> = (0..sim.between(1, 4) as usize)
+        .map(|n| Node::start(&ground, n, held))
+        .collect();
+    let (_, handle, _kicked) = ground.context("people", &Arc::new(Notify::new()), false, held, None);
+    let people = People {
+        handle,
+        sim: sim.clone(),
+    };
+    for (bundle, _) in shelf().playbooks.iter().chain([&shelf().revert, &shelf().act]) {
+        people.keep(bundle).await;
+    }
+    let mut counts = Counts::default();
+    let mut started: Vec<RunId> = Vec::new();
+    let most = sim.between(4, 12) as usize;
+    while sim.elapsed_ms() < LASTS_MS {
+        sim.sleep(sim.between(200, 60_000)).await;
+        match sim.between(0, 100) {
+            0..25 => {
+                if started.len() < most {
+                    started.push(people.start(started.len()).await);
+                }
+            }
+            25..45 => counts.votes += usize::from(people.vote(&store).await),
+            45..52 => {
+                if let Some(run) = started.get(sim.between(0, most as u64) as usize) {
+                    people.undo(*run).await;
+                }
+            }
+            52..56 => {
+                let by = Halt {
+                    by: "ana".into(),
+                    at: sim.now(),
+                    reason: "a drill".into(),
+                };
+                halt.send_modify(|switch| *switch = Ok(Some(by)));
+                sim.sleep(sim.between(1_000, 120_000)).await;
+                halt.send_modify(|switch| *switch = Ok(None));
+            }
+            56..72 => {
+                counts.deaths += 1;
+                sim.one_of(&nodes).kill();
+            }
+            72..77 => sim.one_of(&nodes).drain(),
+            77..82 => weather.store_outage(&sim, sim.between(1_000, 60_000)),
+            82..87 => weather.vendor_outage(&sim, sim.between(1_000, 120_000)),
+            87..90 => {
+                let host = format!("id-{}/network", host(sim.between(0, HOSTS)));
+                let state = *sim.one_of(&["normal", "contained", "reimaged"]);
+                estate.change_by_hand(&host, state);
+            }
+            90..96 => {
+                counts.jumps += 1;
+                let ms = sim.between(1, 3_000) as i64;
+                sim.jump(if sim.in_thousand(500) { ms } else { -ms });
+            }
+            _ => {
+                // What is under way is timed by the wall clock, so a leap while something is would break a promise
+                // that nobody makes: `docs/operate/reliability.md`.
+                if !estate.is_under_way() {
+                    counts.jumps += 1;
+                    let ms = sim.between(60_000, 3_600_000) as i64;
+                    sim.jump(if sim.in_thousand(700) { ms } else { -ms / 10 });
+                }
+            }
+        }
+    }
+    weather.calm_down();
+    // Whoever was to die has died; whoever stands still in a slow store comes to its end.
+    sim.sleep(120_000).await;
+    for node in nodes {
+        node.end().await;
+    }
+    let (context, handle, _kicked) = ground.context("last", &Arc::new(Notify::new()), false, held, Some(0));
+    let mut violations = estate.violations();
+    violations.extend(rest(&sim, &store, &context, &handle).await);
+    counts.hours = sim.elapsed_ms() / 3_600_000;
+    counts.runs = started.len();
+    let verdict = judge::judge(&sim, &store, &estate, &context, &started).await;
+    violations.extend(verdict.violations);
+    counts.sent = verdict.sent;
+    counts.applied = verdict.applied;
+    Came {
+        violations,
+        digest: verdict.digest,
+        counts,
+    }
+}
+
+/// Drives what is due and lets time pass to what comes next, until nothing does.
+async fn rest(sim: &Sim, store: &MemoryStore, context: &Arc<Context>, handle: &Handle) -> Vec<String> {
+    let until = sim.elapsed_ms() + REST_MS;
+    for _ in 0..20_000 {
+        let now = sim.now();
+        let mut worked = false;
+        let mut next = None;
+        for partition in Partition::all() {
+            for due in store.due_holders(partition, now, 100).await.unwrap() {
+                handle.end_lease(&due).await.unwrap();
+            }
+        }
+        for partition in Partition::all() {
+            let claims = store
+                .claim_due(partition, "last", now, now.plus_ms(context.claim_ms), 100)
+                .await;
+            for claim in claims.unwrap() {
+                worked = true;
+                let run = claim.run;
+                if let Err(error) = drive(context.clone(), claim, Arc::new(AtomicBool::new(false))).await {
+                    return vec![format!("I6: {run} cannot be driven: {error}")];
+                }
+            }
+        }
+        if worked {
+            continue;
+        }
+        for partition in Partition::all() {
+            let wake = store.next_wake(partition).await.unwrap();
+            let lease = store.next_lease_end(partition).await.unwrap();
+            next = [next, wake, lease].into_iter().flatten().min();
+        }
+        let Some(next) = next else { return Vec::new() };
+        let pause_ms = next.since_ms(sim.now());
+        if sim.elapsed_ms() + pause_ms > until {
+            return Vec::new();
+        }
+        sim.sleep(pause_ms.max(1)).await;
+    }
+    vec!["I6: it does not come to rest".into()]
+}
+
+const HOSTS: u64 = 4;
+
+fn host(n: u64) -> String {
+    format!("web-0{n}")
+}
+
+impl People {
+    /// Asks again until the store has taken it, as whoever calls does.
+    async fn keep(&self, bundle: &cordon::playbook::Bundle) {
+        while self.handle.keep_bundle(bundle).await.is_err() {
+            self.sim.sleep(500).await;
+        }
+    }
+
+    async fn start(&self, n: usize) -> RunId {
+        let run = RunId::derive(&["simulated", &n.to_string()]);
+        let (bundle, _) = self.sim.one_of(&shelf().playbooks);
+        let entity =
+            |kind: &str, name: String| json!({ "type": kind, "role": "affected", "name": name, "uid": name });
+        let finding = json!({
+            "host": entity("host", host(self.sim.between(0, HOSTS))),
+            "other": entity("host", host(self.sim.between(0, HOSTS))),
+            "user": entity("user", format!("user{}", self.sim.between(0, 2))),
+        });
+        loop {
+            let start = Start {
+                run,
+                cause: Cause::Person {
+                    principal: "zoe".into(),
+                    reason: "a simulation".into(),
+                },
+                inputs: BTreeMap::from([("finding".to_owned(), finding.clone())]),
+                severity_id: SeverityId(4),
+                subject: "a host".into(),
+                weak_source: false,
+            };
+            match self.handle.start(bundle, start).await {
+                Ok(_) => return run,
+                Err(CannotStart::Store(_)) => self.sim.sleep(500).await,
+                Err(other) => panic!("{other}"),
+            }
+        }
+    }
+
+    /// Somebody answers something that is asked; false when nothing is.
+    async fn vote(&self, store: &MemoryStore) -> bool {
+        let query = ApprovalQuery {
+            open: Some(true),
+            before: None,
+            limit: 100,
+        };
+        let mut open = Vec::new();
+        for partition in Partition::all() {
+            open.extend(store.approvals(partition, query).await.unwrap());
+        }
+        if open.is_empty() {
+            return false;
+        }
+        let row = self.sim.one_of(&open);
+        let ballot = Ballot {
+            principal: self.sim.one_of(&["ana", "ben", "eve", "zoe"]).to_string(),
+            approve: self.sim.in_thousand(700),
+            reason: "seen".into(),
+            digest: None,
+        };
+        for _ in 0..20 {
+            match self.handle.vote(row.id, &ballot).await {
+                Err(NotTaken::Store(_)) => self.sim.sleep(500).await,
+                _ => break,
+            }
+        }
+        true
+    }
+
+    async fn undo(&self, run: RunId) {
+        for _ in 0..20 {
+            match self.handle.undo_run(run, "ana", "a simulation").await {
+                Err(CannotStart::Store(Error::Missing { .. })) => return,
+                Err(CannotStart::Store(_)) => self.sim.sleep(500).await,
+                _ => return,
+            }
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! The real engine over a store in memory, with simulated time and faults drawn from a seed: workers that die at any
+//! await, stores that lose answers, vendors that do things late. Everything happens on one thread, in an order that
+//! follows from the seed, so a seed that fails does so again, alone. `scripts/simulate` is the long form.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+mod course;
+mod estate;
+mod faulty;
+mod judge;
+mod node;
+mod playbooks;
+mod sabotage;
+mod time;
+mod weather;
+
+use course::{Came, simulate};
+use sabotage::Sabotage;
+
+/// Seeds where nothing else is said.
+const SEEDS: u64 = 200;
+
+fn told(name: &str, otherwise: u64) -> u64 {
+    match std::env::var(name) {
+        Ok(text) => text
+            .parse()
+            .unwrap_or_else(|_| panic!("{name} is `{text}`, which is no number")),
+        Err(_) => otherwise,
+    }
+}
+
+#[test]
+fn whatever_fails_the_promises_are_kept() {
+    let (seeds, first) = (
+        told("CORDON_SIMULATE_SEEDS", SEEDS),
+        told("CORDON_SIMULATE_FIRST", 1),
+    );
+    let mut failed = Vec::new();
+    let mut total = course::Counts::default();
+    for seed in first..first + seeds {
+        let Came {
+            violations, counts, ..
+        } = simulate(seed, Sabotage::None);
+        total.runs += counts.runs;
+        total.sent += counts.sent;
+        total.applied += counts.applied;
+        total.deaths += counts.deaths;
+        total.votes += counts.votes;
+        total.jumps += counts.jumps;
+        total.hours += counts.hours;
+        if !violations.is_empty() {
+            let lines: Vec<String> = violations.iter().map(|line| format!("  {line}")).collect();
+            let line = format!(
+                "seed {seed}, again with `scripts/simulate 1 {seed}`:\n{}",
+                lines.join("\n")
+            );
+            println!("{line}");
+            failed.push(line);
+        }
+    }
+    println!(
+        "simulation: {seeds} seeds from {first}, {} violated; {total:?}",
+        failed.len()
+    );
+    assert!(
+        failed.is_empty(),
+        "{} of {seeds} seeds failed:\n{}",
+        failed.len(),
+        failed.join("\n")
+    );
+    assert!(
+        seeds < 20 || (total.sent > 0 && total.deaths > 0 && total.votes > 0),
+        "nothing was tried: {total:?}"
+    );
+}
+
+#[test]
+fn the_same_seed_takes_the_same_course() {
+    for seed in [3, 11, 42] {
+        let (one, other) = (simulate(seed, Sabotage::None), simulate(seed, Sabotage::None));
+        assert_eq!(one.digest, other.digest, "seed {seed}");
+        assert_eq!(one.violations, other.violations, "seed {seed}");
+    }
+    assert_ne!(
+        simulate(3, Sabotage::None).digest,
+        simulate(4, Sabotage::None).digest
+    );
+}
+
+/// A judge that finds nothing where something is wrong would be worth nothing.
+#[test]
+fn a_rule_that_is_broken_on_purpose_is_found() {
+    for (sabotage, code) in [
+        (Sabotage::ForgetsAppends, "I2"),
+        (Sabotage::KeepsLocks, "lock left"),
+        (Sabotage::KeepsHolds, "orphaned hold"),
+        (Sabotage::RepeatsBlindly, "I3"),
+        (Sabotage::Disowns, "I4"),
+    ] {
+        let found = (1..=10).any(|seed| {
+            let came = simulate(seed, sabotage);
+            came.violations.iter().any(|line| line.starts_with(code))
+        });
+        assert!(found, "{sabotage:?} was not found in ten seeds");
+    }
+}

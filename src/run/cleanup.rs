@@ -6,9 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::context::Context;
 use crate::action::{Done, Outcome};
 use crate::clock::Time;
-use crate::id::{EffectId, Partition};
-use crate::journal::{EffectState, Event, RunState, Stage};
-use crate::store::Error;
+use crate::id::{EffectId, Partition, RunId};
+use crate::journal::{ChainId, EffectState, Event, RunState, Stage};
+use crate::store::{Error, RunStatus};
 
 /// How often a store that is busy or full is asked again, and after how long, ms.
 const PATIENCE: u32 = 100;
@@ -186,6 +186,39 @@ fn is_still_held(effect: &EffectState) -> bool {
             }
         ))
     )
+}
+
+/// After our claim on a run was lost: what we took for it since. A lock or a hold is not fenced by the claim, so one that
+/// was asked for before and came through after the next worker had finished would stay for ever.
+pub async fn overtaken(context: &Context, run: RunId) -> Result<(), Error> {
+    let row = context.store.run(run.partition(), run).await?;
+    // An open run is in the hands of another, who gives back what it takes; locks that are left are found below.
+    if row.is_none_or(|row| row.status != RunStatus::Settled) {
+        return Ok(());
+    }
+    let chain = ChainId::Run(run);
+    let entries = context.store.journal(run.partition(), chain, 0).await?;
+    match RunState::fold(&entries) {
+        Ok(state) => {
+            all(context, &state).await?;
+            sweep(context, &state).await
+        }
+        Err(why) => Err(Error::Corrupt { why: why.to_string() }),
+    }
+}
+
+/// Gives back locks of runs that are over: nothing is under way for them. A worker that died after its late lock left it.
+pub async fn unlock_after_the_end(context: &Context) -> Result<(), Error> {
+    for partition in Partition::all() {
+        for lock in context.store.locks(partition).await? {
+            let row = context.store.run(lock.run.partition(), lock.run).await?;
+            if row.is_some_and(|row| row.status == RunStatus::Settled) {
+                tracing::warn!(run.id = %lock.run, "the lock on {} outlived its run and is given back", lock.target);
+                context.store.unlock(partition, &lock.target, lock.effect).await?;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Gives back locks and holds of this run that its journal does not account for. They were taken by an earlier

@@ -181,6 +181,8 @@ impl Driver {
                 Next::Perform(task @ Task::Act(_)) => {
                     // The intent is durable before the first byte of the change leaves.
                     self.record.flush().await?;
+                    // Storing it may have taken longer than our claim, and then it is another's to act on.
+                    self.record.keep_claim_to_act().await?;
                     self.begin(task);
                 }
                 _ if stopping => {

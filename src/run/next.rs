@@ -530,6 +530,15 @@ fn quiet(effect: &EffectState) -> Time {
     stopped_waiting
         .unwrap_or_default()
         .plus_ms(effect.bound.spec.in_flight_ms)
+        // What arrived at the last moment is shown only when the vendor's readings have caught up.
+        .plus_ms(
+            effect
+                .bound
+                .spec
+                .verify
+                .as_ref()
+                .map_or(0, |verify| verify.lag_ms),
+        )
 }
 
 /// The first look comes at once, the next ones with growing pauses, and one just after the moment from which

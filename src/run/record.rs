@@ -236,6 +236,26 @@ impl Record {
         Ok(())
     }
 
+    /// Sees to it that a third of the claim is left, by asking the store where less is: whoever acts must know that
+    /// nobody has taken the run over. While the store cannot say, it is asked again until the claim is over.
+    pub async fn keep_claim_to_act(&mut self) -> Result<(), LetGo> {
+        loop {
+            let now = self.context.clock.now();
+            if self.claim.until.since_ms(now) > self.context.claim_ms / 3 {
+                return Ok(());
+            }
+            let (partition, until) = (self.claim.run.partition(), now.plus_ms(self.context.claim_ms));
+            match self.context.store.renew(partition, &self.claim, until).await {
+                // The answer may have taken long, so it is looked at once more.
+                Ok(()) => self.claim.until = until,
+                Err(error) if error.may_pass() && now < self.claim.until => {
+                    self.context.pause_ms(APPEND_AGAIN_MS).await;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
     async fn store(&self, before: u64, entries: Vec<Entry>, update: RunUpdate) -> Result<(), LetGo> {
         let partition = self.claim.run.partition();
         loop {

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 
+use super::cleanup;
 use super::context::Context;
 use super::drive::drive;
 use super::handle::Handle;
@@ -20,6 +21,8 @@ use crate::store::{Claim, Error};
 const CLAIM_AT_ONCE: usize = 32;
 /// Every so many ticks, claims are asked for whether a wake-up is due or not.
 const LOOK_EVERYWHERE_TICKS: u32 = 5;
+/// Every so many ticks, locks of runs that are over are looked for.
+const LOOK_FOR_LOCKS_TICKS: u32 = 50;
 /// Leases ended from one partition at a time.
 const LEASES_AT_ONCE: usize = 64;
 
@@ -45,6 +48,11 @@ pub async fn work(
                 tick = context.pace.wait_ms(context.tick_ms);
                 // Runs of a worker that died are due when its claims end, which no wake-up announces.
                 let everywhere = ticks.is_multiple_of(LOOK_EVERYWHERE_TICKS);
+                if ticks.is_multiple_of(LOOK_FOR_LOCKS_TICKS)
+                    && let Err(error) = cleanup::unlock_after_the_end(&context).await
+                {
+                    tracing::warn!("locks of runs that are over are looked for again: {error}");
+                }
                 ticks = ticks.wrapping_add(1);
                 look(&context, &handle, &places, &mut runs, &stop, everywhere).await;
             }
@@ -177,10 +185,13 @@ fn begin(
     let ours = runs.ours.clone();
     ours.lock().unwrap_or_else(PoisonError::into_inner).insert(run);
     runs.set.spawn(async move {
-        match drive(context, claim, stop).await {
+        match drive(context.clone(), claim, stop).await {
             Ok(()) => {}
             Err(error) if is_lost_claim(&error) => {
                 tracing::info!(run.id = %run, "another worker has taken the run over");
+                if let Err(error) = cleanup::overtaken(&context, run).await {
+                    tracing::warn!(run.id = %run, "what was taken late is given back later: {error}");
+                }
             }
             Err(error) => {
                 tracing::error!(run.id = %run, "the run is let go of and will be claimed again: {error}")

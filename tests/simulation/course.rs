@@ -53,14 +53,129 @@ pub struct Counts {
 /// Simulates a seed.
 pub fn simulate(seed: u64, sabotage: Sabotage) -> Came {
     let sim = Sim::new(seed);
+    if std::env::var_os("CORDON_SIMULATE_TELL").is_some() {
+        sim.keep_story();
+    }
     let course = course(sim.clone(), sabotage);
-    sim.run(course)
+    let came = sim.run(course);
+    for line in sim.story() {
+        println!("{line}");
+    }
+    came
 }
 
 struct People {
     handle: Handle,
     sim: Sim,
 }
+
+/// A hundred voters at one request, on one to three nodes that die meanwhile: members, strangers, whoever asked for the
+/// run, twice and with another mind, of what they saw and of what they did not, up to its end and past it.
+pub fn race(seed: u64) -> Came {
+    let sim = Sim::new(seed);
+    let course = voters(sim.clone());
+    sim.run(course)
+}
+
+async fn voters(sim: Sim) -> Came {
+    let store = Arc::new(MemoryStore::new());
+    let weather = Arc::new(Weather::default());
+    let estate = Estate::new(sim.clone(), weather.clone(), store.clone(), Sabotage::None);
+    let (_halt, switch) = watch::channel::<HaltSwitch>(Ok(None));
+    let ground = Ground {
+        sim: sim.clone(),
+        store: store.clone(),
+        estate: estate.clone(),
+        weather: weather.clone(),
+        halt: switch,
+        sabotage: Sabotage::None,
+        tick_ms: 1_000,
+    };
+    let nodes: Vec<Node> = (0..sim.between(1, 4) as usize)
+        .map(|n| Node::start(&ground, n, false))
+        .collect();
+    let (_, handle, _kicked) = ground.context("people", &Arc::new(Notify::new()), false, false, None);
+    let people = Arc::new(People {
+        handle,
+        sim: sim.clone(),
+    });
+    let (bundle, _) = &shelf().playbooks[ASKED];
+    people.keep(bundle).await;
+    let run = people.start_of(0, bundle).await;
+    let row = loop {
+        sim.sleep(500).await;
+        let query = ApprovalQuery {
+            open: None,
+            before: None,
+            limit: 10,
+        };
+        if let Some(row) = store.approvals(run.partition(), query).await.unwrap().pop() {
+            break row;
+        }
+    };
+    // All at once, or all about the moment at which its time is over.
+    let around = if sim.in_thousand(500) {
+        0
+    } else {
+        row.state.request.until.since_ms(sim.now()).saturating_sub(1_000)
+    };
+    let votes: Vec<_> = (0..100)
+        .map(|n| {
+            let (people, id) = (people.clone(), row.id);
+            let seen = if n % 7 == 0 {
+                Digest::ZERO
+            } else {
+                row.state.request.digest
+            };
+            tokio::spawn(async move {
+                people.sim.sleep(around + people.sim.between(0, 2_000)).await;
+                let ballot = Ballot {
+                    principal: people
+                        .sim
+                        .one_of(&["ana", "ben", "eve", "zoe", "mallory", "cordon"])
+                        .to_string(),
+                    approve: people.sim.in_thousand(600),
+                    reason: "seen".into(),
+                    digest: Some(seen),
+                };
+                for _ in 0..20 {
+                    match people.handle.vote(id, &ballot).await {
+                        Err(NotTaken::Store(_)) => people.sim.sleep(50).await,
+                        _ => break,
+                    }
+                }
+            })
+        })
+        .collect();
+    let mut counts = Counts::default();
+    for _ in 0..sim.between(0, 6) {
+        sim.sleep(around / 5 + sim.between(0, 1_000)).await;
+        counts.deaths += 1;
+        sim.one_of(&nodes).kill();
+    }
+    for vote in votes {
+        vote.await.unwrap();
+    }
+    weather.calm_down();
+    sim.sleep(120_000).await;
+    for node in nodes {
+        node.end().await;
+    }
+    let (context, handle, _kicked) = ground.context("last", &Arc::new(Notify::new()), false, false, Some(0));
+    let mut violations = estate.violations();
+    violations.extend(rest(&sim, &store, &context, &handle).await);
+    let verdict = judge::judge(&sim, &store, &estate, &context, &[run]).await;
+    violations.extend(verdict.violations);
+    counts.votes = verdict.votes;
+    Came {
+        violations,
+        digest: verdict.digest,
+        counts,
+    }
+}
+
+/// The playbook that asks.
+const ASKED: usize = 3;
 
 async fn course(sim: Sim, sabotage: Sabotage) -> Came {
     let store = Arc::new(MemoryStore::new());
@@ -117,9 +232,13 @@ async fn course(sim: Sim, sabotage: Sabotage) -> Came {
             }
             56..72 => {
                 counts.deaths += 1;
+                sim.tell("a node is to die".into());
                 sim.one_of(&nodes).kill();
             }
-            72..77 => sim.one_of(&nodes).drain(),
+            72..77 => {
+                sim.tell("a node drains".into());
+                sim.one_of(&nodes).drain();
+            }
             77..82 => weather.store_outage(&sim, sim.between(1_000, 60_000)),
             82..87 => weather.vendor_outage(&sim, sim.between(1_000, 120_000)),
             87..90 => {
@@ -145,7 +264,7 @@ async fn course(sim: Sim, sabotage: Sabotage) -> Came {
     }
     weather.calm_down();
     // Whoever was to die has died; whoever stands still in a slow store comes to its end.
-    sim.sleep(120_000).await;
+    sim.sleep(120_000 + 60 * ground.tick_ms).await;
     for node in nodes {
         node.end().await;
     }
@@ -222,8 +341,12 @@ impl People {
     }
 
     async fn start(&self, n: usize) -> RunId {
-        let run = RunId::derive(&["simulated", &n.to_string()]);
         let (bundle, _) = self.sim.one_of(&shelf().playbooks);
+        self.start_of(n, bundle).await
+    }
+
+    async fn start_of(&self, n: usize, bundle: &cordon::playbook::Bundle) -> RunId {
+        let run = RunId::derive(&["simulated", &n.to_string()]);
         let entity =
             |kind: &str, name: String| json!({ "type": kind, "role": "affected", "name": name, "uid": name });
         let finding = json!({

@@ -266,6 +266,9 @@ impl Estate {
 
     fn note(&self, what: What, key: &str, spec: &ActionSpec, target: &str) {
         let at = self.0.sim.elapsed_ms();
+        self.0
+            .sim
+            .tell(format!("estate {what:?} {} {target} {key}", spec.name));
         self.inner().ledger.push(Line {
             at,
             what,
@@ -498,11 +501,11 @@ impl Vendors for Estate {
             // The request is.
             720..780 => (None, TIMEOUT_MS, unknown()),
             // It is done after we stopped waiting.
-            780..830 => (
-                Some(sim.between(TIMEOUT_MS, IN_FLIGHT_MS - 1)),
-                TIMEOUT_MS,
-                unknown(),
-            ),
+            780..830 => {
+                sim.sleep(TIMEOUT_MS).await;
+                self.later(sim.between(0, IN_FLIGHT_MS), key, spec, &target, None);
+                return acted(unknown());
+            }
             830..880 => (
                 None,
                 latency,

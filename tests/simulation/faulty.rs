@@ -14,10 +14,11 @@ use cordon::journal::{ChainId, Entry};
 use cordon::secret::Handle;
 use cordon::store::memory::MemoryStore;
 use cordon::store::{
-    Accepted, Alert, AlertRow, Alerts, Appended, ApprovalQuery, ApprovalRow, Approvals, Budgets, Claim,
-    Claimed, Control, Counts, Created, Disposition, DueHolder, Error, Feed, FeedItem, HoldEnd, Lock, Locked,
-    NewAlert, NewHold, NewRun, Notice, NoticeQuery, Notices, Principal, Put, Reserved, Result, RunQuery,
-    RunRow, RunUpdate, Runs, Switches, Taken, Targets, Took,
+    Accepted, Alert, AlertRow, Alerts, Appended, ApprovalQuery, ApprovalRow, Approvals, Budgets, Bygone,
+    Claim, Claimed, Control, Counts, Created, Disposition, DueHolder, Dump, Dumped, Error, Feed, FeedItem,
+    Forgot, Health, HoldEnd, Kind, Lock, Locked, Mark, NewAlert, NewHold, NewRun, Notice, NoticeQuery,
+    Notices, Principal, Put, Record, Reserved, Result, Retention, RunQuery, RunRow, RunUpdate, Runs, Swept,
+    Switches, Taken, Targets, Took,
 };
 use tokio::sync::Notify;
 
@@ -35,6 +36,8 @@ pub struct Faulty {
     /// People's calls do not die.
     pub mortal: bool,
     pub sabotage: Sabotage,
+    /// Whose view it is.
+    pub name: String,
 }
 
 impl Faulty {
@@ -118,8 +121,16 @@ macro_rules! faulty {
                         if let Some(told) = self.sabotage.instead::<$answer>(&self.sim, stringify!($name)) {
                             return told;
                         }
+                        let asked = (write && self.sim.is_told()).then(|| format!("{:?}", ($(&$arg,)*)));
                         let answer = self.store.$name($($arg),*).await;
-                        self.after(write, answer).await
+                        if let Some(asked) = asked {
+                            self.sim.tell(format!("{} {} {asked} -> {answer:?}", self.name, stringify!($name)));
+                        }
+                        let answer = self.after(write, answer).await;
+                        if write && self.sim.is_told() && answer.is_err() {
+                            self.sim.tell(format!("{} {} heard {answer:?}", self.name, stringify!($name)));
+                        }
+                        answer
                     }
                 )*
             }
@@ -196,6 +207,7 @@ faulty! {
         writes fn set_cursor(partition: Partition, follower: &str, position: u64) -> ();
         reads fn counts(partition: Partition, now: Time) -> Counts;
         reads fn ready() -> ();
+        reads fn health() -> Health;
     }
     Notices {
         writes fn put_notices(partition: Partition, notices: Vec<Notice>) -> u64;
@@ -205,5 +217,20 @@ faulty! {
         reads fn notice(partition: Partition, key: &str) -> Option<Notice>;
         reads fn notices(partition: Partition, query: &NoticeQuery) -> Vec<Notice>;
         writes fn forget_notices(partition: Partition, before: Time, limit: usize) -> u64;
+    }
+    Retention {
+        reads fn old_runs(partition: Partition, before: Time, after: Option<(Time, RunId)>, limit: usize) -> Vec<(Time, RunId)>;
+        reads fn old_alerts(partition: Partition, before: Time, after: Option<(Time, AlertId)>, limit: usize) -> Vec<(Time, AlertId)>;
+        writes fn forget_run(partition: Partition, run: RunId, at: Time, followers: &[&str]) -> Forgot;
+        writes fn forget_alert(partition: Partition, alert: AlertId, at: Time, followers: &[&str]) -> Forgot;
+        writes fn sweep(partition: Partition, before: &Bygone, limit: usize) -> Swept;
+        writes fn forget_bundle(digest: Digest) -> ();
+        reads fn bundles() -> Vec<Digest>;
+    }
+    Dump {
+        reads fn dump(partition: Partition, kind: Kind, next: Option<&str>, limit: usize) -> Dumped;
+        writes fn restore(partition: Partition, records: Vec<Record>) -> ();
+        reads fn mark() -> Option<Mark>;
+        writes fn set_mark(mark: Option<Mark>) -> ();
     }
 }

@@ -22,6 +22,7 @@ pub struct Verdict {
     pub digest: Digest,
     pub sent: usize,
     pub applied: usize,
+    pub votes: usize,
 }
 
 struct Court<'a> {
@@ -29,6 +30,7 @@ struct Court<'a> {
     ledger: Vec<Line>,
     states: BTreeMap<RunId, RunState>,
     found: Vec<String>,
+    votes: usize,
 }
 
 pub async fn judge(
@@ -43,6 +45,7 @@ pub async fn judge(
         ledger: estate.ledger(),
         states: BTreeMap::new(),
         found: Vec::new(),
+        votes: 0,
     };
     let mut texts = Vec::new();
     for partition in Partition::all() {
@@ -56,6 +59,7 @@ pub async fn judge(
             let events: Vec<(Time, Event)> = entries.iter().map(|entry| entry.event().unwrap()).collect();
             texts.extend(events.iter().map(|event| format!("{event:?}")));
             court.epochs(row.id, &events);
+            court.decisions(row.id, &events);
             match RunState::fold(&entries) {
                 Ok(state) => {
                     court.states.insert(row.id, state);
@@ -127,6 +131,7 @@ pub async fn judge(
         digest: Digest::of_parts(&texts),
         sent: count(What::Sent),
         applied: count(What::Applied),
+        votes: court.votes,
         violations: court.found,
     }
 }
@@ -147,6 +152,54 @@ impl Court<'_> {
                 ));
             }
             last = last.max(epoch);
+        }
+    }
+
+    /// Each request ends once, and as the votes that were counted say: only of those who may, in time, each once.
+    fn decisions(&mut self, run: RunId, events: &[(Time, Event)]) {
+        for (_, event) in events {
+            let Event::ApprovalRequested { request, .. } = event else {
+                continue;
+            };
+            let id = request.approval;
+            let mut said: Vec<(&str, bool)> = Vec::new();
+            let mut decided = Vec::new();
+            for (_, event) in events {
+                match event {
+                    Event::ApprovalVoted { approval, vote } if *approval == id => {
+                        self.votes += 1;
+                        let who = vote.principal.as_str();
+                        let may = request.may_decide.iter().any(|name| name == who)
+                            && who != "zoe"
+                            && who != "cordon";
+                        if !may || vote.at >= request.until || vote.digest != request.digest {
+                            self.found
+                                .push(format!("T19: {run} counted a vote of {who} that does not count"));
+                        }
+                        if said.contains(&(who, vote.approve)) || !decided.is_empty() {
+                            self.found
+                                .push(format!("T19: {run} counted {who} twice, or after the decision"));
+                        }
+                        said.push((who, vote.approve));
+                    }
+                    Event::ApprovalDecided {
+                        approval,
+                        decided: one,
+                    } if *approval == id => decided.push(one),
+                    _ => {}
+                }
+            }
+            let no = said.iter().any(|(_, approve)| !approve);
+            let yes = said.iter().filter(|(_, approve)| *approve).count() >= request.quorum;
+            match decided.as_slice() {
+                [one] if one.granted == (yes && !no) => {}
+                [one] => self
+                    .found
+                    .push(format!("T19: {run} decided {one:?} after {said:?}")),
+                all => self
+                    .found
+                    .push(format!("T19: {id} of {run} was decided {} times", all.len())),
+            }
         }
     }
 
@@ -231,6 +284,20 @@ impl Court<'_> {
             }
         }
         // Whatever we contained and did not restore is held, so that it is listed and can be ended.
+        // A vendor that took our restore and did not do it: the journal says contradicted, and a person was alarmed.
+        for effect in self.states.values().flat_map(|state| state.effects.values()) {
+            let word = effect.verification.map(|(_, word)| word);
+            if effect.bound.reverts.is_some()
+                && word.is_some_and(|word| word > Verification::Pending)
+                && let Some(target) = &effect.target
+            {
+                excused.push(format!(
+                    "{}/{}",
+                    target.id,
+                    effect.bound.spec.facet.as_deref().unwrap_or_default()
+                ));
+            }
+        }
         for (place, state) in self.estate.contained() {
             let is_held = holders.iter().any(|(held, _, _)| *held == place);
             if !is_held && !excused.contains(&place) && !self.estate.was_changed_by_hand(&place) {

@@ -20,11 +20,12 @@ mod sabotage;
 mod time;
 mod weather;
 
-use course::{Came, simulate};
+use course::{Came, race, simulate};
 use sabotage::Sabotage;
 
 /// Seeds where nothing else is said.
 const SEEDS: u64 = 200;
+const RACES: u64 = 60;
 
 fn told(name: &str, otherwise: u64) -> u64 {
     match std::env::var(name) {
@@ -78,6 +79,30 @@ fn whatever_fails_the_promises_are_kept() {
         seeds < 20 || (total.sent > 0 && total.deaths > 0 && total.votes > 0),
         "nothing was tried: {total:?}"
     );
+}
+
+#[test]
+fn a_hundred_voters_race_and_one_decision_is_made_the_right_one() {
+    let (races, first) = (
+        told("CORDON_SIMULATE_RACES", RACES),
+        told("CORDON_SIMULATE_FIRST", 1),
+    );
+    let (mut votes, mut failed) = (0, Vec::new());
+    for seed in first..first + races {
+        let came = race(seed);
+        votes += came.counts.votes;
+        failed.extend(
+            came.violations
+                .into_iter()
+                .map(|line| format!("race {seed}: {line}")),
+        );
+    }
+    println!(
+        "votes: {races} races of a hundred voters from seed {first}, {votes} votes counted, {} violations",
+        failed.len()
+    );
+    assert!(failed.is_empty(), "{}", failed.join("\n"));
+    assert!(races < 20 || votes > 0);
 }
 
 #[test]

@@ -73,6 +73,7 @@ impl Ground {
             death: death.clone(),
             mortal,
             sabotage: self.sabotage,
+            name: name.to_owned(),
         };
         let mut context = Context::new(
             Arc::new(store),

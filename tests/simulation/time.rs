@@ -24,6 +24,8 @@ struct Inner {
     waits: BTreeMap<(u64, u64), Waker>,
     next: u64,
     chance: u64,
+    /// What happened, where it is to be told.
+    story: Option<Vec<String>>,
 }
 
 /// Time and chance.
@@ -49,6 +51,28 @@ impl Sim {
             .build()
             .unwrap();
         runtime.block_on(course)
+    }
+
+    /// From here on what happens is kept.
+    pub fn keep_story(&self) {
+        self.inner().story = Some(Vec::new());
+    }
+
+    pub fn is_told(&self) -> bool {
+        self.inner().story.is_some()
+    }
+
+    pub fn tell(&self, line: String) {
+        let now = Clock::now(self);
+        let mut inner = self.inner();
+        let at = inner.elapsed_ms;
+        if let Some(story) = &mut inner.story {
+            story.push(format!("{at} {now} {line}"));
+        }
+    }
+
+    pub fn story(&self) -> Vec<String> {
+        self.inner().story.take().unwrap_or_default()
     }
 
     /// Moves to the next wait and ends it.

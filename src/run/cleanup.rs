@@ -8,7 +8,7 @@ use crate::action::{Done, Outcome};
 use crate::clock::Time;
 use crate::id::{EffectId, Partition, RunId};
 use crate::journal::{ChainId, EffectState, Event, RunState, Stage};
-use crate::store::{Error, RunStatus};
+use crate::store::{Claim, Error, RunStatus};
 
 /// How often a store that is busy or full is asked again, and after how long, ms.
 const PATIENCE: u32 = 100;
@@ -201,7 +201,7 @@ pub async fn overtaken(context: &Context, run: RunId) -> Result<(), Error> {
     match RunState::fold(&entries) {
         Ok(state) => {
             all(context, &state).await?;
-            sweep(context, &state).await
+            sweep(context, &state, None).await
         }
         Err(why) => Err(Error::Corrupt { why: why.to_string() }),
     }
@@ -223,7 +223,10 @@ pub async fn unlock_after_the_end(context: &Context) -> Result<(), Error> {
 
 /// Gives back locks and holds of this run that its journal does not account for. They were taken by an earlier
 /// claim that ended before its intent was durable, so nothing was sent under them.
-pub async fn sweep(context: &Context, state: &RunState) -> Result<(), Error> {
+///
+/// Under a claim, it is renewed between looking and giving back: what is there may be the next worker's, intended in entries
+/// that came after ours were read.
+pub async fn sweep(context: &Context, state: &RunState, claim: Option<&Claim>) -> Result<(), Error> {
     let run = state.header.run;
     let intended = |id: &EffectId| {
         state
@@ -232,14 +235,20 @@ pub async fn sweep(context: &Context, state: &RunState) -> Result<(), Error> {
             .is_some_and(|effect| !effect.attempts.is_empty())
     };
     for partition in Partition::all() {
-        let taken = context.store.taken_by(partition, run).await?;
-        for share in taken.shares.iter().filter(|share| !intended(&share.effect)) {
+        let mut taken = context.store.taken_by(partition, run).await?;
+        taken.shares.retain(|share| !intended(&share.effect));
+        taken.locks.retain(|lock| !intended(&lock.effect));
+        if let Some(claim) = claim.filter(|_| !taken.shares.is_empty() || !taken.locks.is_empty()) {
+            let until = context.clock.now().plus_ms(context.claim_ms);
+            context.store.renew(run.partition(), claim, until).await?;
+        }
+        for share in &taken.shares {
             context
                 .store
                 .hold_drop(partition, &share.target, &share.facet, share.effect)
                 .await?;
         }
-        for lock in taken.locks.iter().filter(|lock| !intended(&lock.effect)) {
+        for lock in &taken.locks {
             context.store.unlock(partition, &lock.target, lock.effect).await?;
         }
     }

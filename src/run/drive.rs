@@ -64,7 +64,7 @@ pub async fn drive(context: Arc<Context>, claim: Claim, stop: Arc<AtomicBool>) -
         Err(NoBundle::Store(error)) => return Err(error.into()),
         Err(NoBundle::Gone(why)) => {
             cleanup::all(&context, &state).await?;
-            cleanup::sweep(&context, &state).await?;
+            cleanup::sweep(&context, &state, Some(&claim)).await?;
             let mut events = consent::closing(&state, "its run was parked");
             events.push(Event::RunParked { why });
             Record::new(context.clone(), claim, state).append(events).await?;
@@ -158,7 +158,7 @@ impl Driver {
             }
             crate::crash::point("run.before-recleanup");
             cleanup::all(&self.context, self.record.state()).await?;
-            cleanup::sweep(&self.context, self.record.state()).await?;
+            cleanup::sweep(&self.context, self.record.state(), Some(self.record.claim())).await?;
         }
         Ok(())
     }

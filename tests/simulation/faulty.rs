@@ -17,8 +17,8 @@ use cordon::store::{
     Accepted, Alert, AlertRow, Alerts, Appended, ApprovalQuery, ApprovalRow, Approvals, Budgets, Bygone,
     Claim, Claimed, Control, Counts, Created, Disposition, DueHolder, Dump, Dumped, Error, Feed, FeedItem,
     Forgot, Health, HoldEnd, Kind, Lock, Locked, Mark, NewAlert, NewHold, NewRun, Notice, NoticeQuery,
-    Notices, Principal, Put, Record, Reserved, Result, Retention, RunQuery, RunRow, RunUpdate, Runs, Swept,
-    Switches, Taken, Targets, Took,
+    Notices, Principal, Put, Record, Reserved, Result, Retention, RunQuery, RunRow, RunUpdate, Runs, Signal,
+    Signalled, Signals, Swept, Switches, Taken, Targets, Took,
 };
 use tokio::sync::Notify;
 
@@ -234,5 +234,9 @@ faulty! {
         writes fn restore(partition: Partition, records: Vec<Record>) -> ();
         reads fn mark() -> Option<Mark>;
         writes fn set_mark(mark: Option<Mark>) -> ();
+    }
+    Signals {
+        writes fn put_signal(partition: Partition, signal: Signal) -> Signalled;
+        reads fn signals(partition: Partition, run: RunId) -> Vec<Signal>;
     }
 }

@@ -16,9 +16,9 @@ use cordon::store::memory::MemoryStore;
 use cordon::store::{
     Accepted, Alert, AlertRow, Alerts, Appended, ApprovalQuery, ApprovalRow, Approvals, Budgets, Bygone,
     Claim, Claimed, Control, Counts, Created, Disposition, DueHolder, Dump, Dumped, Error, Feed, FeedItem,
-    Forgot, Health, HoldEnd, Kind, Lock, Locked, Mark, NewAlert, NewHold, NewRun, Notice, NoticeQuery,
-    Notices, Principal, Put, Record, Reserved, Result, Retention, RunQuery, RunRow, RunUpdate, Runs, Signal,
-    Signalled, Signals, Swept, Switches, Taken, Targets, Took,
+    Forgot, Health, HoldEnd, Kind, Lock, Locked, Losses, Mark, NewAlert, NewHold, NewRun, Notice,
+    NoticeQuery, Notices, Principal, Put, Record, Reserved, Result, Retention, RunQuery, RunRow, RunUpdate,
+    Runs, Signal, Signalled, Signals, Swept, Switches, Taken, Targets, Took,
 };
 use tokio::sync::Notify;
 
@@ -240,3 +240,5 @@ faulty! {
         reads fn signals(partition: Partition, run: RunId) -> Vec<Signal>;
     }
 }
+
+impl Losses for Faulty {}

@@ -243,6 +243,8 @@ async fn acknowledged_writes_that_are_lost_park_the_partition_and_are_put_back_f
         })
         .await;
         assert_eq!(names(store).await, ["before", "by-one", "by-one-too", "by-two"]);
+    }
+    for store in [&one, &two, &three] {
         store.put_principal(principal("after")).await.unwrap();
     }
     let history = two.recoveries().await.unwrap();

@@ -389,7 +389,7 @@ async fn a_halt_at_one_node_stops_the_others() {
         let waits = runs(&store)
             .await
             .iter()
-            .any(|run| run.waits_for.contains("halt"));
+            .any(|run| run.waits_for.contains("cordon resume"));
         if waits {
             break;
         }

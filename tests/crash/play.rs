@@ -187,6 +187,15 @@ pub async fn play(
         }
     }
     range.stop().await;
+    // What a violation left behind, for whoever has to find out why.
+    if !played.violations.is_empty()
+        && let Some(kept) = std::env::var_os("CORDON_CRASH_KEEP")
+    {
+        let kept = Path::new(&kept).join(format!("{}-{}", scenario.name, std::process::id()));
+        std::fs::create_dir_all(&kept).unwrap();
+        copy(dir.path(), &kept);
+        std::fs::write(kept.join("violations.txt"), played.violations.join("\n")).unwrap();
+    }
     if let [Order::Traced(names)] = kills {
         played.calls = names.iter().map(|name| (*name, most(dir.path(), name))).collect();
     }

@@ -211,6 +211,7 @@ impl Bench {
                 title: "Three actions",
                 kind: PlaybookKind::Response,
                 on_failure: OnFailure::Keep,
+                ask: None,
                 deadline_ms: 3_600_000,
                 inputs: &BTreeMap::new(),
                 script: &program,

@@ -146,6 +146,7 @@ impl Node {
         tasks.spawn(run::work(context, handle.clone(), kicked, stop.clone()));
         tasks.spawn(pipeline.clone().work(kept, stop.clone()));
         tasks.spawn(parking::watch(store.clone(), stop.clone()));
+        tasks.spawn(look_for_deciders(handle.clone()));
         tasks.spawn(watch_switch(store, halt.clone(), stop.clone()));
         tasks.spawn(follower.follow(stop.clone()));
         Ok(Node {
@@ -184,6 +185,13 @@ fn worker_name(node: Option<&str>) -> anyhow::Result<String> {
         std::process::id(),
         data_encoding::HEXLOWER.encode(&nonce)
     ))
+}
+
+/// Who may decide is read when a node starts, so that is when a request can have nobody left.
+async fn look_for_deciders(handle: Handle) {
+    if let Err(error) = handle.look_for_deciders().await {
+        tracing::warn!("requests that nobody may decide any more end when their time is over: {error}");
+    }
 }
 
 async fn look_at_switch(store: &dyn Store) -> HaltSwitch {

@@ -136,6 +136,17 @@ pub const THROTTLED_MAX: u32 = 60;
 pub const BACKOFF_FIRST_MS: u64 = 500;
 /// Longest pause between attempts, ms.
 pub const BACKOFF_MS_MAX: u64 = 60_000;
+/// How often a run that is rolled back tries to undo one effect before it pages somebody and ends. Each try has the
+/// attempts of an effect.
+pub const UNDO_TRIES_MAX: usize = 5;
+/// Pause before the second of those tries, ms; doubled each time: seven and a half minutes in all.
+pub const UNDO_PAUSE_FIRST_MS: u64 = 30_000;
+/// How often a run that waits for a person to resolve a doubt, and for nothing else, is looked at, ms.
+pub const DOUBT_LOOK_MS: u64 = 3_600_000;
+/// How long the API waits for a signal to be heard by the run's worker before it answers that it is kept, ms.
+pub const SIGNAL_HEARD_MS: u64 = 5_000;
+/// Runs of one partition that are searched, newest first, for an effect of which nothing else says whose it is.
+pub const EFFECT_SEARCH_RUNS_MAX: usize = 500;
 /// Pause between looks at a target that another run holds locked, ms.
 pub const LOCK_RETRY_MS: u64 = 50;
 /// A wait that is not longer keeps its run in memory, ms: storing and claiming it again would cost more.

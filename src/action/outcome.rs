@@ -57,6 +57,8 @@ pub enum Done {
     AlreadySo,
     /// The answer was lost; looking showed that it is so.
     Observed,
+    /// Nobody could see it, and a person who looked said that it happened.
+    Told,
     /// A hold was ended while others still hold the target; nothing was sent.
     StillHeld,
     /// The prior state was the present one; nothing was sent.

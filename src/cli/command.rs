@@ -6,9 +6,9 @@ use clap::{Parser, Subcommand};
 
 use super::failure::{Done, Exit, Failure};
 use super::{
-    act, alerts, approvals, check, connectors, contained, demo, explain, halt, init, matching, normalise,
-    notify, output, permissions, plan, range, reload, run, runs, send, serve, show, store, testing, token,
-    undo,
+    act, alerts, approvals, cancel, check, connectors, contained, demo, explain, halt, init, matching,
+    normalise, notify, output, permissions, plan, range, reload, resolve, run, runs, send, serve, show,
+    store, testing, token, undo,
 };
 
 const EXIT_CODES: &str = "Exit codes:
@@ -74,6 +74,10 @@ enum Command {
     Contained(contained::Contained),
     /// Restores what a run or an effect changed
     Undo(undo::Undo),
+    /// Ends a run that is not over, and undoes what it did or lets it stay
+    Cancel(cancel::Cancel),
+    /// Says whether an effect in doubt happened
+    Resolve(resolve::Resolve),
     /// Ends every containment of one entity
     Release(contained::Release),
     /// Stops every effect until someone resumes
@@ -139,6 +143,8 @@ async fn dispatch(command: Command) -> Done {
         Command::Deny(args) => approvals::deny(args).await,
         Command::Contained(args) => contained::run(args).await,
         Command::Undo(args) => undo::run(args).await,
+        Command::Cancel(args) => cancel::run(args).await,
+        Command::Resolve(args) => resolve::run(args).await,
         Command::Release(args) => contained::release(args).await,
         Command::Halt(args) => halt::run(args).await,
         Command::Resume(args) => halt::resume(args).await,

@@ -4,6 +4,7 @@
 mod act;
 mod alerts;
 mod approvals;
+mod cancel;
 mod check;
 mod client;
 mod command;
@@ -26,6 +27,7 @@ mod plan;
 mod progress;
 mod range;
 mod reload;
+mod resolve;
 mod run;
 mod runs;
 mod send;

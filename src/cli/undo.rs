@@ -19,7 +19,7 @@ Restores the state that was captured before. Where someone changed it since, not
 pub struct Undo {
     /// The run, or one effect
     id: String,
-    /// The run of the effect, needed where the effect holds nothing
+    /// The run of the effect, where it is not found by itself
     #[arg(long)]
     run: Option<String>,
     /// Why, for the journal

@@ -10,6 +10,7 @@ use super::failure::{Done, Exit, Failure};
 use super::{output, progress};
 use crate::id::RunId;
 use crate::journal::End;
+use crate::run::RESOLVE;
 use crate::store::{RunRow, RunStatus};
 
 /// How often the run is looked at, ms.
@@ -68,6 +69,11 @@ pub async fn finish(client: &Client, started: &Started, wait: bool, json: bool) 
             format!("the run ended: {}", end.map_or("without a word", End::word)),
             format!("`cordon show {id}` says what happened"),
         )),
+        (RunStatus::Open, _) => Err(Failure::new(
+            Exit::Failed,
+            format!("the run waits for a person: {}", row.waits_for),
+            format!("`cordon show {id}` says what happened"),
+        )),
         _ => Err(Failure::new(
             Exit::Failed,
             format!("the run is parked: {}", row.waits_for),
@@ -79,7 +85,8 @@ pub async fn finish(client: &Client, started: &Started, wait: bool, json: bool) 
 async fn until_over(client: &Client, id: RunId) -> Result<RunRow, Failure> {
     loop {
         let shown: Shown = client.get(&format!("/api/runs/{id}"), &[]).await?;
-        if shown.run.status != RunStatus::Open {
+        // One that waits until somebody resolves a doubt does not end by waiting for it.
+        if shown.run.status != RunStatus::Open || shown.run.waits_for.contains(RESOLVE) {
             return Ok(shown.run);
         }
         tokio::time::sleep(Duration::from_millis(LOOK_MS)).await;

@@ -335,8 +335,58 @@ impl Teller {
                 self.entry(at, "decided", &text, tone);
             }
             Event::EffectInDoubt { effect, why } => {
-                let text = format!("it may or may not have happened: {why}; look, then say what happened");
+                let text = format!(
+                    "it may or may not have happened: {why}; look, then say `cordon resolve {effect} --happened` or `--did-not`"
+                );
                 self.of_effect(at, *effect, "IN DOUBT", &text, Tone::Loud);
+            }
+            Event::EffectResolvedBy {
+                effect,
+                happened,
+                principal,
+                reason,
+                ..
+            } => {
+                let what = if *happened {
+                    "it HAPPENED"
+                } else {
+                    "it did NOT happen"
+                };
+                let text = format!("{principal} looked and says that {what}: {reason}");
+                self.of_effect(at, *effect, "resolved", &text, Tone::Careful);
+            }
+            Event::EffectLanded { effect, reading } => {
+                let text = format!(
+                    "a request that had got no answer came after the undo: reads `{}`; undone again",
+                    reading.state
+                );
+                self.of_effect(at, *effect, "LANDED", &text, Tone::Loud);
+            }
+            Event::RunCancelled {
+                undo,
+                principal,
+                reason,
+                ..
+            } => {
+                let what = if *undo {
+                    "what it did is undone"
+                } else {
+                    "what it did stays"
+                };
+                self.entry(
+                    at,
+                    "CANCELLED",
+                    &format!("by {principal}: {reason}; {what}"),
+                    Tone::Loud,
+                );
+            }
+            Event::SignalRefused { principal, why, .. } => {
+                self.entry(
+                    at,
+                    "refused",
+                    &format!("what {principal} said: {why}"),
+                    Tone::Careful,
+                );
             }
             Event::Alarmed {
                 code,
@@ -462,7 +512,10 @@ impl Teller {
         let reverts = bound
             .reverts
             .as_ref()
-            .map(|of| format!(", restores {}", of.effect))
+            .map(|of| match bound.rollback {
+                true => format!(", ROLLS BACK {}", of.effect),
+                false => format!(", restores {}", of.effect),
+            })
             .unwrap_or_default();
         let text = format!("{}{whom}{by}{lease}{reverts}  {}", bound.spec.name, bound.effect);
         self.of_effect(at, bound.effect, "effect", &text, Tone::Strong);

@@ -117,6 +117,7 @@ impl Story {
             title: "Isolate a compromised host".into(),
             kind: PlaybookKind::Response,
             on_failure: OnFailure::Keep,
+            ask: None,
             bundle: Digest::of(b"bundle"),
             engine_abi: ENGINE_ABI,
             cause,
@@ -169,6 +170,7 @@ impl Story {
                 args: Default::default(),
                 lease_ms: Some(14_400_000),
                 reverts: None,
+                rollback: false,
             })),
         )
         .at(
@@ -439,7 +441,10 @@ fn a_release_while_another_run_still_holds_sends_nothing() {
                 run: RunId::derive(&["other"]),
                 effect: effect(9),
                 left,
+                late_until: None,
+                replaced: None,
             }),
+            rollback: false,
         })),
     );
     story.at(

@@ -23,6 +23,7 @@ pub fn how_text(how: Done) -> &'static str {
         Done::Acted => "the vendor said yes",
         Done::AlreadySo => "it was so before, nothing was sent",
         Done::Observed => "looking shows that it is so",
+        Done::Told => "a person who looked says that it happened",
         Done::StillHeld => "our share of the hold is gone; others still hold it, nothing was sent",
         Done::NothingToRestore => "there was nothing to restore, nothing was sent",
     }

@@ -27,6 +27,7 @@ fn state() -> RunState {
         title: "Ask".into(),
         kind: PlaybookKind::Response,
         on_failure: OnFailure::Keep,
+        ask: None,
         bundle: Digest::ZERO,
         engine_abi: ENGINE_ABI,
         cause: Cause::Person {

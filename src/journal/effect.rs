@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::action::{
-    ActionSpec, Done, Fault, Outcome, ReadBack, Reading, Retry, Standing, Target, Undo, Verification,
+    ActionName, ActionSpec, Done, Fault, Outcome, ReadBack, Reading, Retry, Standing, Target, Undo,
+    Verification,
 };
 use crate::clock::Time;
 use crate::finding::{Entity, EntityType};
@@ -31,6 +32,10 @@ pub struct Bound {
     pub lease_ms: Option<u64>,
     /// Set when it restores what another effect changed.
     pub reverts: Option<Reverts>,
+    /// True for one that the run itself does because it is rolled back; no step of the script asked for it, and
+    /// `step` is that of the effect it restores.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub rollback: bool,
 }
 
 /// What a reverting effect reverts.
@@ -42,6 +47,14 @@ pub struct Reverts {
     pub effect: EffectId,
     /// How that effect is seen: the present must still look like this, or someone changed it since.
     pub left: ReadBack,
+    /// Until when a request of that effect that got no answer may still arrive, and change the target after it was
+    /// restored; `None` when there is none such.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub late_until: Option<Time>,
+    /// A later action of that run on the same target that cannot be undone. Where the target is not as that effect
+    /// left it, this is why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaced: Option<ActionName>,
 }
 
 /// The durable word that an attempt is about to be made. Recovery may assume: without it nothing was sent.
@@ -76,6 +89,8 @@ pub struct Attempt {
     pub at: Time,
     /// What came of it and when, once known.
     pub ended: Option<(Time, Outcome)>,
+    /// When we stopped waiting for an answer that never came: a request may have arrived later than that.
+    pub unanswered: Option<Time>,
     /// Looks at the target since, that did not show it in force.
     pub probes: u32,
     /// Looks that failed one after the other, up to the last.
@@ -84,6 +99,23 @@ pub struct Attempt {
     pub probed: Option<(Time, Result<Reading, Fault>)>,
 }
 
+/// What a person said of an effect in doubt.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Said {
+    /// When.
+    pub at: Time,
+    /// Who.
+    pub principal: String,
+    /// Whether it happened.
+    pub happened: bool,
+    /// In their words.
+    pub reason: String,
+}
+
+/// Code of the fault of an effect of which a person said that it did not happen.
+pub const SAID_NOT: &str = "said-not-done";
+/// Code of the fault of an undo after which a late request changed the target again.
+pub const LANDED_LATE: &str = "landed-late";
 /// Code of the fault of an attempt that got no answer and is repeated under its key.
 pub const NO_ANSWER: &str = "no-answer";
 
@@ -145,6 +177,8 @@ pub struct EffectState {
     pub readings: u32,
     /// Why nobody can see whether it happened.
     pub in_doubt: Option<String>,
+    /// What a person said of it, once somebody has.
+    pub said: Option<Said>,
 }
 
 impl EffectState {
@@ -153,6 +187,38 @@ impl EffectState {
         self.attempts
             .last()
             .map_or(&self.bound.args, |attempt| &attempt.intent.args)
+    }
+
+    /// Until when a request of it that got no answer may still arrive: we stopped waiting, and looking did not show
+    /// that it had come.
+    pub fn late_until(&self) -> Option<Time> {
+        let seen = |attempt: &&Attempt| {
+            let how = attempt.ended.as_ref().map(|(_, outcome)| outcome);
+            !matches!(
+                how,
+                Some(Outcome::Done {
+                    how: Done::Observed,
+                    ..
+                })
+            )
+        };
+        let in_flight_ms = self.bound.spec.in_flight_ms;
+        let unanswered = self
+            .attempts
+            .iter()
+            .filter(seen)
+            .filter_map(|attempt| attempt.unanswered);
+        unanswered.max().map(|at| at.plus_ms(in_flight_ms))
+    }
+
+    /// Until when it is looked at whether a late request changed the target after it was restored.
+    pub fn quiet_from(&self) -> Option<Time> {
+        self.bound.reverts.as_ref()?.late_until
+    }
+
+    /// True while a late request may still change what it restored.
+    pub fn is_quieting(&self) -> bool {
+        self.quiet_from().is_some() && !self.is_settled()
     }
 
     /// The arguments a reading of it is given: those it is made with and, once there is one, the key it was made
@@ -179,6 +245,7 @@ impl EffectState {
             verification: None,
             readings: 0,
             in_doubt: None,
+            said: None,
         }
     }
 

@@ -269,6 +269,26 @@ pub enum Event {
         /// Why it cannot be seen.
         why: String,
     },
+    /// A person who looked said whether an effect in doubt happened.
+    EffectResolvedBy {
+        /// The effect.
+        effect: EffectId,
+        /// Whether it happened.
+        happened: bool,
+        /// Who says so.
+        principal: String,
+        /// In their words.
+        reason: String,
+        /// The signal it came by.
+        signal: String,
+    },
+    /// A request that got no answer arrived after its effect was undone; the undo is made again.
+    EffectLanded {
+        /// The effect that restored.
+        effect: EffectId,
+        /// What was seen.
+        reading: Reading,
+    },
     /// A person should know now.
     Alarmed {
         /// A listed word: `contradicted`, `not-in-force`, `in-doubt`, `undo-failed`, `run-failed`,
@@ -303,6 +323,26 @@ pub enum Event {
         from: u32,
         /// Number of those it goes on under.
         to: u32,
+    },
+    /// A person ended the run. Nothing new is begun; with `undo`, what it did is undone.
+    RunCancelled {
+        /// Whether what was done is undone, or stays.
+        undo: bool,
+        /// Who.
+        principal: String,
+        /// In their words.
+        reason: String,
+        /// The signal it came by.
+        signal: String,
+    },
+    /// What a person said to the run could not count, because of what came before it.
+    SignalRefused {
+        /// The signal.
+        signal: String,
+        /// Who said it.
+        principal: String,
+        /// Why it does not count.
+        why: String,
     },
     /// The run cannot go on by itself: replay differs from the record, or its bundle is gone.
     RunParked {
@@ -347,6 +387,10 @@ impl Event {
             Event::ApprovalVoted { .. } => "approval_voted",
             Event::ApprovalDecided { .. } => "approval_decided",
             Event::EffectInDoubt { .. } => "effect_in_doubt",
+            Event::EffectResolvedBy { .. } => "effect_resolved_by",
+            Event::EffectLanded { .. } => "effect_landed",
+            Event::RunCancelled { .. } => "run_cancelled",
+            Event::SignalRefused { .. } => "signal_refused",
             Event::Alarmed { .. } => "alarmed",
             Event::ScriptReturned { .. } => "script_returned",
             Event::ScriptFailed { .. } => "script_failed",

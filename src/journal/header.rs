@@ -35,6 +35,18 @@ pub enum OnFailure {
     Ask,
 }
 
+/// Who says whether a run that failed is rolled back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AskOnFailure {
+    /// A group, or a member of one.
+    pub by: String,
+    /// How many have to agree to roll back.
+    pub quorum: usize,
+    /// How long they have, ms; what was done stays when nobody answers.
+    pub within_ms: u64,
+}
+
 /// What started a run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -126,6 +138,9 @@ pub struct Header {
     pub kind: PlaybookKind,
     /// What happens when it fails.
     pub on_failure: OnFailure,
+    /// Who is asked when it fails, where `on_failure` is to ask.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ask: Option<AskOnFailure>,
     /// Digest of the bundle it runs from, to its end.
     pub bundle: Digest,
     /// Replay rules it began under.

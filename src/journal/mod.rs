@@ -12,10 +12,12 @@ mod upcast;
 mod approval_tests;
 
 pub use chain::{Broken, ChainId, Entry, Salt, seal, verify};
-pub use effect::{Attempt, Bound, EffectState, Intent, NO_ANSWER, Reverts, Stage};
+pub use effect::{
+    Attempt, Bound, EffectState, Intent, LANDED_LATE, NO_ANSWER, Reverts, SAID_NOT, Said, Stage,
+};
 pub use event::{Answered, Event, FindingFate, FindingRecord};
-pub use header::{Cause, End, Header, OnFailure, PlaybookKind, SHIPPED};
-pub use state::{Alarm, ApprovalState, CannotFold, RunState, ScriptEnd, Step};
+pub use header::{AskOnFailure, Cause, End, Header, OnFailure, PlaybookKind, SHIPPED};
+pub use state::{Alarm, ApprovalState, Cancelled, CannotFold, RunState, ScriptEnd, Step};
 pub use upcast::UnknownEvent;
 
 /// The number of the engine's replay rules. A run that goes by another number is replayed dry before it goes on, and parked

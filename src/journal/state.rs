@@ -6,11 +6,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::chain::{Broken, Entry, verify};
-use super::effect::{Attempt, EffectState};
+use super::effect::{Attempt, EffectState, LANDED_LATE, SAID_NOT, Said};
 use super::event::{Answered, Event};
 use super::header::{End, Header};
 use super::upcast::UnknownEvent;
-use crate::action::{Fault, Verification};
+use crate::action::{Done, Fault, Outcome, Retry, Verification};
 use crate::approval::{Decided, Request, Vote};
 use crate::clock::Time;
 use crate::digest::Digest;
@@ -76,6 +76,19 @@ pub struct Alarm {
     pub effect: Option<EffectId>,
 }
 
+/// A run that a person ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cancelled {
+    /// When.
+    pub at: Time,
+    /// Whether what was done is undone.
+    pub undo: bool,
+    /// Who.
+    pub principal: String,
+    /// In their words.
+    pub reason: String,
+}
+
 /// A request for approval, as its events tell it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ApprovalState {
@@ -136,6 +149,10 @@ pub struct RunState {
     pub script: Option<ScriptEnd>,
     /// Why it cannot go on by itself.
     pub parked: Option<String>,
+    /// Who ended it, once a person has.
+    pub cancelled: Option<Cancelled>,
+    /// Signals that were heard, whether they counted or not.
+    pub heard: BTreeSet<String>,
     /// Who was told what.
     pub alarms: Vec<Alarm>,
     /// How it ended, once it has.
@@ -220,6 +237,8 @@ impl RunState {
             asked: Vec::new(),
             script: None,
             parked: None,
+            cancelled: None,
+            heard: BTreeSet::new(),
             alarms: Vec::new(),
             settled: None,
             children: 0,
@@ -292,7 +311,10 @@ impl RunState {
                 self.open.remove(step);
             }
             Event::EffectBound(bound) => {
-                self.step(&bound.step)?.effects.push(bound.effect);
+                // What rolls back was asked for by no step, so no step is answered by it.
+                if !bound.rollback {
+                    self.step(&bound.step)?.effects.push(bound.effect);
+                }
                 self.places.insert(bound.effect, self.order.len());
                 self.order.push(bound.effect);
                 self.effects
@@ -326,6 +348,7 @@ impl RunState {
                     intent: (**intent).clone(),
                     at,
                     ended: None,
+                    unanswered: None,
                     probes: 0,
                     failed_probes: 0,
                     probed: None,
@@ -340,7 +363,7 @@ impl RunState {
             } => {
                 let state = self.effect(effect)?;
                 if *attempt == 0 {
-                    if let crate::action::Outcome::NotDone { fault, .. } = outcome {
+                    if let Outcome::NotDone { fault, .. } = outcome {
                         state.refused = Some(fault.clone());
                         return Ok(());
                     }
@@ -351,6 +374,9 @@ impl RunState {
                         "attempt {attempt} of {effect} was not the last one intended"
                     ));
                 };
+                if matches!(outcome, Outcome::Unknown { .. }) {
+                    last.unanswered = Some(at);
+                }
                 last.ended = Some((at, outcome.clone()));
             }
             Event::EffectProbed { effect, found, .. } => {
@@ -396,6 +422,69 @@ impl RunState {
                 self.open_approval(approval)?.decided = Some((at, decided.clone()));
             }
             Event::EffectInDoubt { effect, why } => self.effect(effect)?.in_doubt = Some(why.clone()),
+            Event::EffectResolvedBy {
+                effect,
+                happened,
+                principal,
+                reason,
+                signal,
+            } => {
+                self.heard.insert(signal.clone());
+                let state = self.effect(effect)?;
+                state.in_doubt = None;
+                state.said = Some(Said {
+                    at,
+                    principal: principal.clone(),
+                    happened: *happened,
+                    reason: reason.clone(),
+                });
+                let Some(last) = state.attempts.last_mut() else {
+                    return Err(format!("{effect} is in doubt and was never intended"));
+                };
+                if *happened {
+                    let outcome = Outcome::Done {
+                        how: Done::Told,
+                        result: Value::Null,
+                    };
+                    last.ended = Some((at, outcome));
+                } else {
+                    let message = format!("{principal} looked and says that it did not happen: {reason}");
+                    state.refused = Some(Fault::new(SAID_NOT, message));
+                }
+            }
+            Event::EffectLanded { effect, .. } => {
+                let state = self.effect(effect)?;
+                state.verification = None;
+                state.readings = 0;
+                let Some(last) = state.attempts.last_mut() else {
+                    return Err(format!("{effect} was never intended"));
+                };
+                let message =
+                    "a request that had got no answer arrived after it and changed the target again";
+                let outcome = Outcome::NotDone {
+                    fault: Fault::new(LANDED_LATE, message),
+                    retry: Retry::Backoff,
+                };
+                last.ended = Some((at, outcome));
+            }
+            Event::RunCancelled {
+                undo,
+                principal,
+                reason,
+                signal,
+            } => {
+                self.heard.insert(signal.clone());
+                self.parked = None;
+                self.cancelled = Some(Cancelled {
+                    at,
+                    undo: *undo,
+                    principal: principal.clone(),
+                    reason: reason.clone(),
+                });
+            }
+            Event::SignalRefused { signal, .. } => {
+                self.heard.insert(signal.clone());
+            }
             Event::Alarmed {
                 code,
                 message,
@@ -457,6 +546,11 @@ impl RunState {
     /// Effects in the order they were bound.
     pub fn effects_in_order(&self) -> impl DoubleEndedIterator<Item = &EffectState> {
         self.order.iter().filter_map(|id| self.effects.get(id))
+    }
+
+    /// Effects of which a person has to say whether they happened, in the order they were bound.
+    pub fn doubts(&self) -> impl Iterator<Item = &EffectState> {
+        self.effects_in_order().filter(|effect| effect.in_doubt.is_some())
     }
 
     /// How many asks have an answer: grows by one or more whenever there is reason to evaluate again.

@@ -117,6 +117,7 @@ fn finished(effect: &EffectState) -> (String, bool) {
         Done::Acted => "done",
         Done::AlreadySo => "was so before",
         Done::Observed => "done, seen although the answer was lost",
+        Done::Told => "happened, as a person who looked says",
         Done::StillHeld => return ("still held by others, left as it is".to_owned(), true),
         Done::NothingToRestore => return ("there was nothing to restore".to_owned(), true),
     };
@@ -135,7 +136,13 @@ fn finished(effect: &EffectState) -> (String, bool) {
 pub(super) fn asked_by_alarm(code: &str, state: &RunState) -> String {
     let run = state.header.run;
     match code {
-        "in-doubt" => "look at the vendor whether it happened; nothing is sent again by itself".to_owned(),
+        "in-doubt" => match state.doubts().last() {
+            Some(effect) => format!(
+                "look at the vendor whether it happened, then say `cordon resolve {} --happened --reason …` or `--did-not`; the run waits for it, and nothing is sent again by itself",
+                effect.bound.effect
+            ),
+            None => "look at the vendor whether it happened; nothing is sent again by itself".to_owned(),
+        },
         "contradicted" => {
             "look at the vendor: it said yes, and it is not so; act by hand if it matters".to_owned()
         }

@@ -31,6 +31,7 @@ fn bundle(id: &str, title: &str, name: &str, text: &str, connectors: &Catalog) -
         title,
         kind: PlaybookKind::Internal,
         on_failure: OnFailure::Keep,
+        ask: None,
         // A restoration is not given up because it takes long.
         deadline_ms: LEASE_MS_MAX,
         inputs: &InputSpecs::new(),

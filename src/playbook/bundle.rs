@@ -11,7 +11,7 @@ use super::words::vocabulary;
 use crate::connector::{Catalog, Connector};
 use crate::diagnostic::Diagnostic;
 use crate::digest::Digest;
-use crate::journal::{ENGINE_ABI, OnFailure, PlaybookKind, SHIPPED};
+use crate::journal::{AskOnFailure, ENGINE_ABI, OnFailure, PlaybookKind, SHIPPED};
 use crate::script::{Library, Program, Vocabulary};
 
 /// A bundle to be stored, and what a run's header takes from it.
@@ -32,6 +32,8 @@ pub struct Bundle {
     pub kind: PlaybookKind,
     /// What happens when it fails.
     pub on_failure: OnFailure,
+    /// Who is asked when it fails, where that is what happens.
+    pub ask: Option<AskOnFailure>,
     /// How long a run may take, ms.
     pub deadline_ms: u64,
     /// What whoever starts it gives.
@@ -51,6 +53,8 @@ struct Written {
     title: String,
     kind: PlaybookKind,
     on_failure: OnFailure,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    ask: Option<AskOnFailure>,
     deadline_ms: u64,
     script_name: String,
     script: String,
@@ -80,6 +84,8 @@ pub struct Parts<'a> {
     pub kind: PlaybookKind,
     /// What happens when it fails.
     pub on_failure: OnFailure,
+    /// Who is asked when it fails, where that is what happens.
+    pub ask: Option<AskOnFailure>,
     /// How long a run may take, ms.
     pub deadline_ms: u64,
     /// What whoever starts it gives.
@@ -108,6 +114,7 @@ impl Bundle {
             title: parts.title.to_owned(),
             kind: parts.kind,
             on_failure: parts.on_failure,
+            ask: parts.ask.clone(),
             deadline_ms: parts.deadline_ms,
             script_name: parts.script.name().to_owned(),
             script: parts.script.text().to_owned(),
@@ -127,6 +134,7 @@ impl Bundle {
             title: written.title,
             kind: written.kind,
             on_failure: written.on_failure,
+            ask: written.ask,
             deadline_ms: written.deadline_ms,
             inputs: parts.inputs.clone(),
             author: SHIPPED.to_owned(),

@@ -244,6 +244,7 @@ fn bundle(manifest: &Manifest, script: &Program, ground: &Ground<'_>) -> Bundle 
         title: &manifest.title,
         kind: manifest.kind,
         on_failure: manifest.on_failure,
+        ask: manifest.ask.clone(),
         deadline_ms: manifest.deadline_ms,
         inputs: &manifest.inputs,
         script: &script.with_library(ground.library()),

@@ -16,9 +16,8 @@ use super::text::Text;
 use super::{branches, calls, capability, catalog, fields, habits, reach, shapes, telling, words};
 use crate::action::{ActionName, ActionSpec};
 use crate::connector;
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, nearest};
 use crate::guardrail::Groups;
-use crate::journal::{OnFailure, PlaybookKind};
 use crate::limits::RUN_DEADLINE_MS;
 use crate::script::{self, Library, Program, Vocabulary};
 use crate::trigger::Trigger;
@@ -154,7 +153,7 @@ pub(super) fn check_folder(folder: &Folder, ground: &Ground<'_>) -> Checked {
             Ok(manifest) => {
                 checked
                     .found
-                    .extend(not_implemented(&manifest, &folder.file(MANIFEST), text));
+                    .extend(asked_on_failure(&manifest, ground, &folder.file(MANIFEST), text));
                 checked.manifest = Some(manifest);
             }
             Err(mistakes) => checked.found.extend(mistakes),
@@ -247,31 +246,60 @@ fn missing(folder: &Folder, name: &str, message: &str) -> Diagnostic {
     )
 }
 
-/// What may be written and cannot be kept yet: refused, because a promise is never passed over in silence.
-fn not_implemented(manifest: &Manifest, file: &str, text: &str) -> Option<Diagnostic> {
-    let said = text
-        .get(manifest.on_failure_at.clone())
-        .unwrap_or_default()
-        .trim_matches(['"', '\'']);
-    let (message, help) = match (manifest.on_failure, manifest.kind) {
-        (OnFailure::Keep, _) => return None,
-        (OnFailure::RollBack, PlaybookKind::Lifecycle) if said == "lifecycle" => (
-            "a `lifecycle` playbook rolls back when it fails, which is not implemented yet".to_owned(),
-            "add `on_failure = \"keep\"`: what was done stays, and a person is told".to_owned(),
-        ),
-        _ => (
-            format!("`on_failure = \"{said}\"` is not implemented yet"),
-            "use `keep`: what was done stays, and a person is told".to_owned(),
-        ),
+/// Whoever is to be asked when a run fails, held against the groups there are, as the question of a script is.
+fn asked_on_failure(manifest: &Manifest, ground: &Ground<'_>, file: &str, text: &str) -> Vec<Diagnostic> {
+    let Some(ask) = &manifest.ask else {
+        return Vec::new();
     };
-    Some(Diagnostic::error(
-        "P014",
-        message,
-        file,
-        text,
-        manifest.on_failure_at.clone(),
-        help,
-    ))
+    let at = manifest.ask_at.clone();
+    let mut found = Vec::new();
+    let is_authored = ground.estate.as_ref().is_none_or(|estate| {
+        let own = manifest.author.as_ref();
+        own.or(estate.author.as_ref()).is_some()
+    });
+    if !is_authored {
+        let message =
+            "who published this playbook is not known, so nobody could say whether it is rolled back";
+        let help = "say `author = \"NAME\"` here, or for all of yours in `[content]`";
+        found.push(Diagnostic::error("P027", message, file, text, at.clone(), help));
+    }
+    let Some(groups) = ground.groups() else {
+        return found;
+    };
+    match groups.members(&ask.by) {
+        None => {
+            let message = format!(
+                "`{}` is neither a group of `[groups]` nor a member of one",
+                ask.by
+            );
+            let help = match nearest(&ask.by, groups.names()) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!(
+                    "add `{} = [\"NAME\", …]` to `[groups]`; until then nothing is rolled back",
+                    ask.by
+                ),
+            };
+            found.push(Diagnostic::error("P024", message, file, text, at, help).as_warning());
+        }
+        Some(people) if people.len() < ask.quorum => {
+            let message = format!(
+                "{} of `{}` cannot agree: it has {}",
+                ask.quorum,
+                ask.by,
+                people.len()
+            );
+            found.push(Diagnostic::error(
+                "P024",
+                message,
+                file,
+                text,
+                at,
+                "ask fewer, or a larger group",
+            ));
+        }
+        Some(_) => {}
+    }
+    found
 }
 
 /// A script, checked.

@@ -7,19 +7,21 @@ use serde_json::Value;
 use toml::de::{DeTable, DeValue};
 
 use super::input::{Input, InputSpecs};
+use crate::approval::Terms;
 use crate::clock::duration_ms;
 use crate::diagnostic::{Diagnostic, nearest};
-use crate::journal::{OnFailure, PlaybookKind};
-use crate::limits::RUN_DEADLINE_MS;
+use crate::journal::{AskOnFailure, OnFailure, PlaybookKind};
+use crate::limits::{APPROVAL_MS, RUN_DEADLINE_MS};
 use crate::script;
 
-const KEYS: [&str; 10] = [
+const KEYS: [&str; 11] = [
     "id",
     "title",
     "kind",
     "owner",
     "author",
     "on_failure",
+    "ask",
     "attack",
     "controls",
     "limits",
@@ -57,6 +59,8 @@ pub struct Manifest {
     /// What happens to effects when the script fails. Where nothing is said: `keep` for a response,
     /// `roll_back` for a lifecycle playbook.
     pub on_failure: OnFailure,
+    /// Who decides when the script fails; there exactly where `on_failure` is `ask`.
+    pub ask: Option<AskOnFailure>,
     /// ATT&CK technique ids it answers, such as `T1078.004`.
     pub attack: Vec<String>,
     /// Controls it serves, in their framework's words, such as `CSF:PR.AA-05`.
@@ -67,8 +71,8 @@ pub struct Manifest {
     pub inputs: InputSpecs,
     /// Where `[inputs]` stands.
     pub(super) inputs_at: Range<usize>,
-    /// Where `on_failure` is decided: its value, or the kind's where nothing is said.
-    pub(super) on_failure_at: Range<usize>,
+    /// Where `ask` says who decides.
+    pub(super) ask_at: Range<usize>,
 }
 
 impl Manifest {
@@ -129,12 +133,13 @@ fn read(reader: &mut Reader<'_>, root: &DeTable<'_>) -> Option<Manifest> {
         .collect();
     let deadline_ms = reader.deadline(root);
     let (inputs, inputs_at) = reader.inputs(root);
-    let (kind, kind_at) = kind?;
+    let (kind, _) = kind?;
     let by_kind = match kind {
         PlaybookKind::Lifecycle => OnFailure::RollBack,
         PlaybookKind::Response | PlaybookKind::Internal => OnFailure::Keep,
     };
-    let (on_failure, on_failure_at) = on_failure.unwrap_or((by_kind, kind_at));
+    let (on_failure, on_failure_at) = on_failure.unwrap_or((by_kind, 0..0));
+    let (ask, ask_at) = reader.ask(root, on_failure, &on_failure_at);
     Some(Manifest {
         id: id?,
         title: title?,
@@ -142,12 +147,13 @@ fn read(reader: &mut Reader<'_>, root: &DeTable<'_>) -> Option<Manifest> {
         owner: owner?,
         author,
         on_failure,
+        ask,
         attack: attack.into_iter().map(|(technique, _)| technique).collect(),
         controls,
         deadline_ms,
         inputs,
         inputs_at,
-        on_failure_at,
+        ask_at,
     })
 }
 
@@ -319,6 +325,78 @@ impl Reader<'_> {
         (inputs, place)
     }
 
+    /// `[ask]`: who decides whether a run that failed is rolled back. Needed with `on_failure = "ask"`, and nowhere else.
+    fn ask(
+        &mut self,
+        root: &DeTable<'_>,
+        on_failure: OnFailure,
+        said_at: &Range<usize>,
+    ) -> (Option<AskOnFailure>, Range<usize>) {
+        let found = root.iter().find(|(name, _)| name.get_ref() == "ask");
+        let asks = on_failure == OnFailure::Ask;
+        let Some((name, value)) = found else {
+            if asks {
+                let help = "add a table `[ask]` with `by = \"GROUP\"`, and `quorum` and `within` if you like";
+                self.error(
+                    "P012",
+                    said_at.clone(),
+                    "nobody is named to be asked when it fails",
+                    help,
+                );
+            }
+            return (None, 0..0);
+        };
+        if !asks {
+            let help = "write `on_failure = \"ask\"`, or take the table out";
+            self.error(
+                "P013",
+                name.span(),
+                "`ask` goes with `on_failure = \"ask\"`",
+                help,
+            );
+            return (None, 0..0);
+        }
+        let Some(table) = value.get_ref().as_table() else {
+            self.wrong("ask", "a table", value.get_ref(), value.span());
+            return (None, 0..0);
+        };
+        self.only(table, &Terms::KEYS);
+        let by = self.text(table, "by");
+        if !table.iter().any(|(name, _)| name.get_ref() == "by") {
+            let help = "add `by = \"GROUP\"`: a group of `[groups]`, or a member of one";
+            self.error("P012", name.span(), "`[ask]` does not say who decides", help);
+        }
+        let mut quorum = 1;
+        let mut within_ms = APPROVAL_MS;
+        for (name, value) in table.iter() {
+            let written = match value.get_ref() {
+                DeValue::Integer(number) => number.as_str().parse::<i64>().map_or(Value::Null, Value::from),
+                DeValue::String(text) => Value::from(text.as_ref()),
+                _ => Value::Null,
+            };
+            let read = match name.get_ref().as_ref() {
+                "quorum" => Terms::quorum(&written).map(|n| quorum = n),
+                "within" => Terms::within(&written).map(|ms| within_ms = ms),
+                _ => Ok(()),
+            };
+            if let Err(error) = read {
+                let help = "write for instance `quorum = 2` and `within = \"8h\"`";
+                self.error("P013", value.span(), error.to_string(), help);
+            }
+        }
+        match by {
+            Some((by, span)) => {
+                let ask = AskOnFailure {
+                    by,
+                    quorum,
+                    within_ms,
+                };
+                (Some(ask), span)
+            }
+            None => (None, 0..0),
+        }
+    }
+
     fn deadline(&mut self, root: &DeTable<'_>) -> u64 {
         let Some((_, limits)) = root.iter().find(|(name, _)| name.get_ref() == "limits") else {
             return RUN_DEADLINE_MS;
@@ -387,7 +465,7 @@ id = "compromised-service-account"
 title = "Compromised service account"
 kind = "response"
 owner = "identity-response"
-on_failure = "ask"
+on_failure = "roll_back"
 attack = ["T1078.004"]
 controls = ["CSF:PR.AA-05"]
 [limits]
@@ -400,7 +478,7 @@ deadline = "2h"
         assert_eq!(manifest.id, "compromised-service-account");
         assert_eq!(
             (manifest.kind, manifest.on_failure),
-            (PlaybookKind::Response, OnFailure::Ask)
+            (PlaybookKind::Response, OnFailure::RollBack)
         );
         assert_eq!(
             (manifest.attack, manifest.controls.len()),

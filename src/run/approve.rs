@@ -5,7 +5,8 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde_json::{Value, json};
 
 use super::bind;
-use super::consent::{self, Doing};
+use super::compensate;
+use super::consent::{self, Doing, NO_APPROVER};
 use super::context::Context;
 use super::vendors::Binding;
 use crate::action::{Fault, Reading, Retry, Standing, Target};
@@ -15,8 +16,10 @@ use crate::connector::Looked;
 use crate::digest::Digest;
 use crate::guardrail::{self, Consent, Decision, Demand, Weighing};
 use crate::id::ApprovalId;
-use crate::journal::{Answered, ApprovalState, Bound, Event, RunState};
-use crate::limits::{APPROVAL_COVERS_MAX, ATTEMPTS_MAX, BACKOFF_FIRST_MS, ENTRY_BYTES_MAX};
+use crate::journal::{Answered, ApprovalState, Bound, Event, RunState, ScriptEnd};
+use crate::limits::{
+    APPROVAL_ASK_CHARS_MAX, APPROVAL_COVERS_MAX, APPROVAL_MS, ATTEMPTS_MAX, BACKOFF_FIRST_MS, ENTRY_BYTES_MAX,
+};
 use crate::playbook::Loaded;
 use crate::script::StepId;
 
@@ -24,8 +27,6 @@ use crate::script::StepId;
 const LOOKS_AT_ONCE: usize = 8;
 /// Longest pause between looks at one target, ms.
 const LOOK_PAUSE_MS_MAX: u64 = 5_000;
-/// Code of the alarm where nobody is left who may decide.
-const NO_APPROVER: &str = "no-approver";
 
 /// Puts the question of a step to people. A fault becomes the step's answer.
 pub async fn ask(context: &Context, loaded: &Loaded, state: &RunState, step: &StepId) -> Vec<Event> {
@@ -393,4 +394,56 @@ pub fn about_effect(
     };
     let request = asking.request();
     (approval, asking.events(&bound.step, Some(bound), request))
+}
+
+/// Asks people whether a run that failed is rolled back. It is a question: a yes grants no effect but the undoing, which
+/// needs no grant; without a yes what was done stays.
+pub fn ask_whether_to_undo(context: &Context, state: &RunState) -> Vec<Event> {
+    let undone: Vec<String> = compensate::to_undo(state).map(compensate::label).collect();
+    // Without an effect there is no step, and nothing to ask.
+    let Some(effect) = compensate::to_undo(state).next() else {
+        return Vec::new();
+    };
+    let terms = match &state.header.ask {
+        Some(ask) => Terms {
+            by: ask.by.clone(),
+            quorum: ask.quorum,
+            within_ms: ask.within_ms,
+        },
+        // `check` asks for it; a run begun without it has nobody who may decide, and keeps what it did.
+        None => Terms {
+            by: String::new(),
+            quorum: 1,
+            within_ms: APPROVAL_MS,
+        },
+    };
+    let failed = match &state.script {
+        Some(ScriptEnd::Failed(fault, line, _)) if *line > 0 => format!(" at line {line} ({fault})"),
+        Some(ScriptEnd::Failed(fault, ..)) => format!(" ({fault})"),
+        _ => String::new(),
+    };
+    let mut ask = format!(
+        "The playbook failed{failed}. Undo the {} effect(s) it has made: {}? Without a yes they stay.",
+        undone.len(),
+        compensate::named(&undone)
+    );
+    if let Some((cut, _)) = ask.char_indices().nth(APPROVAL_ASK_CHARS_MAX) {
+        ask.truncate(cut);
+    }
+    let within_ms = terms.within_ms;
+    let asking = Asking {
+        context,
+        state,
+        approval: compensate::question_id(state.header.run),
+        ask,
+        covers: Vec::new(),
+        terms,
+        rule: None,
+        again: 0,
+    };
+    let mut request = asking.request();
+    // The run may have failed at its deadline; people have their time all the same.
+    request.until = context.clock.now().plus_ms(within_ms);
+    request.digest = of_request(&request);
+    asking.events(&effect.bound.step, None, request)
 }

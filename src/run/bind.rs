@@ -2,9 +2,10 @@
 
 use serde_json::{Map, Value};
 
+use super::compensate;
 use super::context::Context;
 use super::vendors::Binding;
-use crate::action::{ActionName, Fault, facet_arguments};
+use crate::action::{ActionName, Fault, Target, facet_arguments};
 use crate::clock::duration_ms;
 use crate::diagnostic::nearest;
 use crate::finding::{Entity, Role};
@@ -115,6 +116,7 @@ pub(super) fn bound(
             args: wanted.args.clone(),
             lease_ms: wanted.lease_ms,
             reverts: None,
+            rollback: false,
         });
     }
     Ok(bounds)
@@ -271,7 +273,7 @@ async fn bind_undo(
         return bad(format!("{of_run} has no {of_effect}"));
     };
     Ok(
-        restoring(context, loaded, run, step, of_run, effect).map(|restoring| {
+        restoring(context, loaded, run, step, &original, effect).map(|restoring| {
             restoring.unwrap_or_else(|| {
                 vec![Event::StepAnswered {
                     step: step.clone(),
@@ -310,7 +312,7 @@ fn undo_own(
             .get(&id)
             .ok_or_else(|| bad(format!("this run has no {id}")))?;
         events.extend(
-            restoring(context, loaded, state.header.run, step, state.header.run, effect)?
+            restoring(context, loaded, state.header.run, step, state, effect)?
                 .into_iter()
                 .flatten(),
         );
@@ -324,13 +326,13 @@ fn undo_own(
     Ok(events)
 }
 
-/// The effect that restores what `effect` of `of_run` changed; `None` when that never got as far as a change.
+/// The effect that restores what `effect` of the run `of` changed; `None` when that never got as far as a change.
 fn restoring(
     context: &Context,
     loaded: &Loaded,
     run: RunId,
     step: &StepId,
-    of_run: RunId,
+    of: &RunState,
     effect: &EffectState,
 ) -> Result<Option<Vec<Event>>, Fault> {
     let spec = &effect.bound.spec;
@@ -360,10 +362,13 @@ fn restoring(
             args: Map::new(),
             lease_ms: None,
             reverts: Some(Reverts {
-                run: of_run,
+                run: of.header.run,
                 effect: effect.bound.effect,
                 left: left.clone(),
+                late_until: effect.late_until().filter(|until| *until > context.clock.now()),
+                replaced: replaced(of, effect),
             }),
+            rollback: false,
         })),
         Event::EffectResolved {
             effect: id,
@@ -371,6 +376,65 @@ fn restoring(
             requests: Vec::new(),
         },
     ]))
+}
+
+/// The later action of a run on the target of `effect` that cannot be undone, the last where there are several.
+fn replaced(of: &RunState, effect: &EffectState) -> Option<ActionName> {
+    let key = effect.target.as_ref().map(Target::key)?;
+    let later = of
+        .effects_in_order()
+        .skip_while(|one| one.bound.effect != effect.bound.effect);
+    let takes_its_place = |one: &&EffectState| {
+        let spec = &one.bound.spec;
+        spec.changes()
+            && spec.undo.is_none()
+            && one.bound.reverts.is_none()
+            && one.done().is_some()
+            && one.target.as_ref().map(Target::key).as_ref() == Some(&key)
+    };
+    let last = later.skip(1).filter(takes_its_place).last();
+    last.map(|one| one.bound.spec.name.clone())
+}
+
+/// Begins to undo an effect of the run itself, which is given up. What cannot even be begun is told, and left.
+pub(super) fn undo_in_run(
+    context: &Context,
+    loaded: &Loaded,
+    state: &RunState,
+    effect: &EffectState,
+) -> Vec<Event> {
+    let run = state.header.run;
+    let original = effect.bound.effect;
+    let restored = restoring(context, loaded, run, &effect.bound.step, state, effect);
+    let mut events = match restored {
+        Ok(Some(events)) => events,
+        Ok(None) => {
+            let fault = Fault::new("no-target", "its target is not known");
+            return vec![compensate::cannot_begin(state, effect, &fault)];
+        }
+        Err(fault) => return vec![compensate::cannot_begin(state, effect, &fault)],
+    };
+    let tries = state.effects.values().filter(|other| {
+        let reverts = other.bound.reverts.as_ref();
+        other.bound.rollback && reverts.is_some_and(|reverts| reverts.effect == original)
+    });
+    let id = EffectId::derive(&[
+        "rollback".to_owned(),
+        run.to_string(),
+        original.to_string(),
+        tries.count().to_string(),
+    ]);
+    for event in &mut events {
+        match event {
+            Event::EffectBound(bound) => {
+                bound.effect = id;
+                bound.rollback = true;
+            }
+            Event::EffectResolved { effect, .. } => *effect = id,
+            _ => {}
+        }
+    }
+    events
 }
 
 #[cfg(test)]

@@ -31,7 +31,9 @@ pub fn touched(events: &[Event]) -> BTreeMap<EffectId, Due> {
             Event::EffectFailed { effect, .. }
             | Event::EffectWeighed { effect, .. }
             | Event::EffectEnded { effect, .. }
-            | Event::EffectInDoubt { effect, .. } => (effect, Due::Everything),
+            | Event::EffectInDoubt { effect, .. }
+            | Event::EffectResolvedBy { effect, .. }
+            | Event::EffectLanded { effect, .. } => (effect, Due::Everything),
             Event::EffectVerified { effect, .. } => (effect, Due::Seen),
             _ => continue,
         };
@@ -88,8 +90,9 @@ async fn once(context: &Context, effect: &EffectState, due: Due) -> Result<(), E
                     context.store.hold_seen(partition, &key, facet, id, word).await?;
                 }
             }
-            // Restored: forgotten. Where others hold still, the store has forgotten our share already.
-            (Some(reverts), Stage::Done) if !is_still_held(effect) => {
+            // Restored: forgotten. Where others hold still, the store has forgotten our share already; and while a late
+            // request may still arrive, the hold stays, so that it can be restored once more.
+            (Some(reverts), Stage::Done) if !is_still_held(effect) && !effect.is_quieting() => {
                 context
                     .store
                     .hold_drop(partition, &key, facet, reverts.effect)
@@ -166,7 +169,7 @@ fn changed_at(effect: &EffectState, stage: &Stage) -> Option<Time> {
         (
             Stage::Done,
             Outcome::Done {
-                how: Done::Acted | Done::Observed,
+                how: Done::Acted | Done::Observed | Done::Told,
                 ..
             },
         )

@@ -13,6 +13,9 @@ use crate::limits::APPROVAL_AGAIN_MAX;
 /// The word of playbooks that asks people.
 pub const APPROVE: &str = "approve";
 
+/// Code of the alarm where nobody is left who may decide.
+pub const NO_APPROVER: &str = "no-approver";
+
 /// Why an effect's own run demands an approval for it.
 const OWN: &str = "the playbook asks people about this";
 
@@ -206,6 +209,12 @@ pub fn may(groups: &Groups, request: &Request, principal: &str) -> Result<(), cr
     with_voters(groups, request, |voters| voters.may(principal))
 }
 
+/// True when those who may decide a request are too few, whatever they say.
+pub fn is_nobody_left(groups: &Groups, request: &Request) -> bool {
+    let nobody = |voters: &Voters<'_>| crate::approval::missing(voters, &request.by, request.quorum);
+    with_voters(groups, request, nobody).is_some()
+}
+
 /// What the votes in the store come to: each that counts, in their order, and the decision that ends it. The first
 /// decision stands; what comes after it is left.
 pub fn count(state: &RunState, policy: &Policy, votes: &[(ApprovalId, Vote)]) -> Vec<Event> {
@@ -213,6 +222,7 @@ pub fn count(state: &RunState, policy: &Policy, votes: &[(ApprovalId, Vote)]) ->
     for approval in state.approvals_in_order().filter(|approval| approval.is_open()) {
         let request = &approval.request;
         let mut counted = approval.votes.clone();
+        let mut is_decided = false;
         let ours = votes.iter().filter(|(id, _)| *id == request.approval);
         for (_, vote) in ours {
             let there = |known: &Vote| known.principal == vote.principal && known.approve == vote.approve;
@@ -235,8 +245,21 @@ pub fn count(state: &RunState, policy: &Policy, votes: &[(ApprovalId, Vote)]) ->
                     approval: request.approval,
                     decided,
                 });
+                is_decided = true;
                 break;
             }
+        }
+        // Those who may decide can have become too few since it was asked: said now, and not when its time is over.
+        let nobody = with_voters(&policy.groups, request, |voters| {
+            crate::approval::missing(voters, &request.by, request.quorum)
+        });
+        if let Some(why) = nobody.filter(|_| !is_decided) {
+            events.push(Event::Alarmed {
+                code: NO_APPROVER.into(),
+                message: format!("\"{}\": {why}", request.ask),
+                effect: approval.effect,
+            });
+            events.push(denied(approval, why));
         }
     }
     events

@@ -16,6 +16,7 @@ use super::context::{Context, NoBundle};
 use super::next::{Next, Progress, Task, is_parkable, next};
 use super::perform::{Performed, perform};
 use super::record::Record;
+use super::signals;
 use crate::action::Fault;
 use crate::clock::Time;
 use crate::journal::{ChainId, ENGINE_ABI, Event, RunState};
@@ -175,7 +176,13 @@ impl Driver {
                 self.append(vec![Event::RunParked { why }]).await?;
             }
             match next(self.record.state(), &self.progress, now) {
-                Next::Over => return Ok(()),
+                Next::Over => {
+                    // Opened again by a word that did not change that it is parked.
+                    if let Some(why) = self.record.state().parked.clone() {
+                        self.record.park_again(&why).await?;
+                    }
+                    return Ok(());
+                }
                 Next::Record(events) => self.append(events).await?,
                 // What is intended is under way: it is done and recorded, or recovery would have to guess.
                 Next::Perform(task @ Task::Act(_)) => {
@@ -250,12 +257,22 @@ impl Driver {
                     later,
                     counted,
                     child_seen,
+                    heard,
                 } = performed?;
                 self.progress.children_at.extend(child_seen);
                 if let Some((effect, at)) = later {
                     self.progress.not_before.insert(effect, at);
                 }
                 self.progress.votes_at = counted.or(self.progress.votes_at);
+                if let Some((at, signals)) = heard {
+                    self.progress.heard_at = Some(at);
+                    self.append(signals::count(self.record.state(), &signals)).await?;
+                    // Whoever cancels a run is the person it would be parked for.
+                    if self.record.state().cancelled.is_some() {
+                        self.parking = None;
+                        self.progress.parking = false;
+                    }
+                }
                 // What a task saw when it began may be over: a grant used by another effect is weighed again.
                 if !consent::is_used_meanwhile(self.record.state(), &events) {
                     let events = consent::still_open(self.record.state(), events);
@@ -345,7 +362,10 @@ impl Driver {
     async fn carry_over(&mut self) -> Result<bool, LetGo> {
         let state = self.record.state();
         let from = state.engine_abi;
-        let over = state.script.is_some() || state.settled.is_some() || state.parked.is_some();
+        let over = state.script.is_some()
+            || state.settled.is_some()
+            || state.parked.is_some()
+            || state.cancelled.is_some();
         if from == ENGINE_ABI || over {
             return Ok(true);
         }

@@ -121,6 +121,7 @@ pub(super) fn header(
         title: bundle.title.clone(),
         kind: bundle.kind,
         on_failure: bundle.on_failure,
+        ask: bundle.ask.clone(),
         bundle: bundle.digest,
         engine_abi: ENGINE_ABI,
         cause: start.cause,

@@ -4,8 +4,9 @@
 use std::collections::{HashMap, HashSet};
 
 use super::child::is_child;
+use super::compensate::{self, Course, Undoing};
 use super::consent::{self, APPROVE};
-use super::{approve, receipt};
+use super::{approve, receipt, signals};
 use crate::action::{Class, Fault, Outcome, Retry, Standing, Verification};
 use crate::approval::Request;
 use crate::clock::{Time, duration_ms, duration_text};
@@ -14,7 +15,8 @@ use crate::journal::{
     Answered, ApprovalState, EffectState, End, Event, NO_ANSWER, RunState, ScriptEnd, Stage, Step,
 };
 use crate::limits::{
-    ATTEMPTS_MAX, BACKOFF_FIRST_MS, BACKOFF_MS_MAX, CHILD_GLANCE_MS, CHILD_LOOK_MS, VOTES_LOOK_MS,
+    ATTEMPTS_MAX, BACKOFF_FIRST_MS, BACKOFF_MS_MAX, CHILD_GLANCE_MS, CHILD_LOOK_MS, DOUBT_LOOK_MS,
+    VOTES_LOOK_MS,
 };
 use crate::script::StepId;
 
@@ -41,6 +43,8 @@ pub struct Progress {
     pub votes_at: Option<Time>,
     /// When the runs that steps started were last looked at.
     pub children_at: HashMap<StepId, Time>,
+    /// When the words of people for this run were last read under this claim.
+    pub heard_at: Option<Time>,
     /// Effects to leave alone until a moment: their target was locked by another.
     pub not_before: HashMap<EffectId, Time>,
     /// True once the script can no longer be replayed: effects are seen to their end, then the run is parked.
@@ -60,8 +64,14 @@ pub enum Task {
     StartChild(StepId),
     /// Look whether that run is over.
     LookAtChild(StepId),
+    /// Ask people whether a run that failed is rolled back.
+    AskWhetherToUndo,
     /// Read what people have answered.
     CountVotes,
+    /// Read what people have said to this run.
+    Hear,
+    /// Begin to undo an effect of this run, because the run is given up.
+    Undo(EffectId),
     /// Find the vendor's id of the target.
     Resolve(EffectId),
     /// Lock the target, read its state, weigh, hold, intend.
@@ -96,7 +106,14 @@ pub enum Next {
 
 /// The next thing to do for this run now.
 pub fn next(state: &RunState, progress: &Progress, now: Time) -> Next {
-    if state.settled.is_some() || state.parked.is_some() {
+    if state.settled.is_some() {
+        return Next::Over;
+    }
+    // What people say is heard first: a run that is cancelled begins nothing more, and a parked one is not parked then.
+    if words_are_due(state, progress, now) && !progress.busy.contains(&Task::Hear) {
+        return Next::Perform(Task::Hear);
+    }
+    if state.parked.is_some() {
         return Next::Over;
     }
     // Before anything follows from the time that has passed: what people said within theirs counts.
@@ -108,9 +125,13 @@ pub fn next(state: &RunState, progress: &Progress, now: Time) -> Next {
         return Next::Record(consequences);
     }
     let mut wait = Earliest::default();
+    let course = compensate::course(state);
+    let goes_on = course == Course::On && state.script.is_none();
     if progress.busy.len() < EFFECTS_AT_ONCE {
         // A run that is going to be parked begins nothing; what is under way is seen to its end.
-        let open = state.open_steps().filter(|_| !progress.parking);
+        let open = state
+            .open_steps()
+            .filter(|_| !progress.parking && !is_given_up(state));
         for (step, asked) in open {
             if asked.effects.is_empty() && !is_wait(asked) {
                 let task = if is_child(asked) {
@@ -139,18 +160,22 @@ pub fn next(state: &RunState, progress: &Progress, now: Time) -> Next {
             }
         }
     }
-    if state.script.is_none() && !progress.parking && progress.evaluated != Some(state.answered()) {
+    if goes_on && !progress.parking && progress.evaluated != Some(state.answered()) {
         match progress.evaluate_after.or_else(|| gathering(state, progress)) {
             Some(after) if after > now => wait.note(after, || "another try to evaluate the playbook".into()),
             _ => return Next::Evaluate,
         }
     }
     if progress.busy.is_empty()
-        && let Some(settled) = settle(state)
+        && let Some(next) = given_up(state, course, now, &mut wait)
     {
-        return Next::Record(settled);
+        return next;
     }
-    for (_, asked) in state.open_steps() {
+    // A worker that had the run from its beginning has not listened yet.
+    if progress.heard_at.is_none() && !progress.busy.contains(&Task::Hear) {
+        return Next::Perform(Task::Hear);
+    }
+    for (_, asked) in state.open_steps().filter(|_| goes_on) {
         if let Some(due) = asked.due {
             wait.note(due, || format!("the wait at {} until {due}", asked.place()));
         }
@@ -159,8 +184,12 @@ pub fn next(state: &RunState, progress: &Progress, now: Time) -> Next {
         let Request { by, until, .. } = &approval.request;
         wait.note(*until, || format!("the approval of {by} until {until}"));
     }
-    if state.script.is_none() {
+    if goes_on {
         wait.note(state.header.deadline, || "its deadline".into());
+    }
+    if let Some(asks) = signals::asks(state) {
+        wait.note(now.plus_ms(DOUBT_LOOK_MS), String::new);
+        wait.why = asks;
     }
     Next::Wait {
         until: wait.until,
@@ -206,6 +235,43 @@ fn of_child(
             None
         }
         _ => Some(Task::LookAtChild(step.clone())),
+    }
+}
+
+/// What is left to do for a run once nothing is under way: undo, ask, or say that it is over.
+fn given_up(state: &RunState, course: Course, now: Time, wait: &mut Earliest) -> Option<Next> {
+    match course {
+        Course::On | Course::Keeping => {}
+        Course::Asking => {
+            let is_asked = compensate::question(state).is_some();
+            return (!is_asked && is_at_rest(state)).then_some(Next::Perform(Task::AskWhetherToUndo));
+        }
+        Course::Undoing => match compensate::undoing(state, now) {
+            Undoing::Begin(effect) => return Some(Next::Perform(Task::Undo(effect))),
+            Undoing::Tell(events) => return Some(Next::Record(events)),
+            Undoing::Wait(until) => {
+                if let Some((at, why)) = until {
+                    wait.note(at, || why);
+                }
+                return None;
+            }
+            Undoing::Over => {}
+        },
+    }
+    settle(state).map(Next::Record)
+}
+
+/// True once nothing that the script asks for is begun any more.
+fn is_given_up(state: &RunState) -> bool {
+    state.cancelled.is_some() || compensate::course(state) == Course::Undoing
+}
+
+/// True when there may be words of people that nobody has heard: at the beginning of a claim and now and then while
+/// it lasts. A first claim listens before it waits for anything, since hardly anybody has said anything by then.
+fn words_are_due(state: &RunState, progress: &Progress, now: Time) -> bool {
+    match progress.heard_at {
+        Some(heard) => now >= heard.plus_ms(VOTES_LOOK_MS),
+        None => progress.epoch > 1 || state.parked.is_some(),
     }
 }
 
@@ -259,10 +325,19 @@ fn is_wait(step: &Step) -> bool {
 
 fn is_busy(progress: &Progress, effect: EffectId) -> bool {
     progress.busy.iter().any(|task| match task {
-        Task::Bind(_) | Task::Ask(_) | Task::StartChild(_) | Task::LookAtChild(_) | Task::CountVotes => false,
-        Task::Resolve(id) | Task::Prepare(id) | Task::Act(id) | Task::Probe(id) | Task::Verify(id) => {
-            *id == effect
-        }
+        Task::Bind(_)
+        | Task::Ask(_)
+        | Task::StartChild(_)
+        | Task::LookAtChild(_)
+        | Task::AskWhetherToUndo
+        | Task::CountVotes
+        | Task::Hear => false,
+        Task::Undo(id)
+        | Task::Resolve(id)
+        | Task::Prepare(id)
+        | Task::Act(id)
+        | Task::Probe(id)
+        | Task::Verify(id) => *id == effect,
     })
 }
 
@@ -271,7 +346,7 @@ fn consequences(state: &RunState, progress: &Progress, now: Time) -> Vec<Event> 
     let mut events = Vec::new();
     for effect in state.restless() {
         events.extend(of_effect(effect, progress, now));
-        events.extend(after_the_deadline(state, effect));
+        events.extend(not_begun(state, effect));
     }
     for approval in open_approvals(state) {
         events.extend(of_approval(state, approval, progress));
@@ -279,7 +354,7 @@ fn consequences(state: &RunState, progress: &Progress, now: Time) -> Vec<Event> 
     if !events.is_empty() {
         return events;
     }
-    for (step, asked) in state.open_steps() {
+    for (step, asked) in state.open_steps().filter(|_| !is_given_up(state)) {
         if is_wait(asked) {
             events.extend(of_wait(step, asked, now));
         } else if let Some(value) = approval_of(state, step).and_then(approve::answer_of) {
@@ -294,7 +369,7 @@ fn consequences(state: &RunState, progress: &Progress, now: Time) -> Vec<Event> 
             });
         }
     }
-    if events.is_empty() && state.script.is_none() && now >= state.header.deadline {
+    if events.is_empty() && state.script.is_none() && !is_given_up(state) && now >= state.header.deadline {
         let allowed = duration_text(state.header.deadline.since_ms(state.started_at));
         let fault = Fault::new(DEADLINE, format!("the run did not end within {allowed}"));
         events.push(Event::ScriptFailed {
@@ -309,10 +384,15 @@ fn consequences(state: &RunState, progress: &Progress, now: Time) -> Vec<Event> 
 
 /// The end of a request that nobody can or need answer any more.
 fn of_approval(state: &RunState, approval: &ApprovalState, progress: &Progress) -> Option<Event> {
+    let is_question = approval.request.approval == compensate::question_id(state.header.run);
     let over = match approval.effect.and_then(|id| state.effects.get(&id)) {
         Some(effect) => effect.is_closed(),
-        None => state.script.is_some(),
+        None => state.cancelled.is_some() || (state.script.is_some() && !is_question),
     };
+    if over && let Some(cancelled) = &state.cancelled {
+        let why = format!("{} cancelled the run", cancelled.principal);
+        return Some(consent::denied(approval, why));
+    }
     if over {
         return Some(consent::denied(approval, "what it was asked for has ended"));
     }
@@ -349,16 +429,22 @@ fn of_wait(step: &StepId, asked: &Step, now: Time) -> Option<Event> {
     })
 }
 
-/// Once a run was given up for its deadline, nothing new is begun for it.
-fn after_the_deadline(state: &RunState, effect: &EffectState) -> Option<Event> {
-    let Some(ScriptEnd::Failed(fault, ..)) = &state.script else {
+/// Once a run was given up, nothing new is begun for it.
+fn not_begun(state: &RunState, effect: &EffectState) -> Option<Event> {
+    if !has_not_begun(effect) {
         return None;
-    };
-    (fault.code == DEADLINE && has_not_begun(effect)).then(|| Event::EffectEnded {
+    }
+    let fault = compensate::not_begun(state, effect).or_else(|| match &state.script {
+        Some(ScriptEnd::Failed(fault, ..)) if fault.code == DEADLINE && !effect.bound.rollback => {
+            Some(fault.clone())
+        }
+        _ => None,
+    })?;
+    Some(Event::EffectEnded {
         effect: effect.bound.effect,
         attempt: 0,
         outcome: Outcome::NotDone {
-            fault: fault.clone(),
+            fault,
             retry: Retry::Never,
         },
         requests: Vec::new(),
@@ -435,7 +521,10 @@ pub(super) fn doubt(effect: &EffectState, why: &str) -> Vec<Event> {
         .as_ref()
         .map(|target| format!(" on {}", target.label()))
         .unwrap_or_default();
-    let message = format!("{name}{about} may or may not have happened: {why}; look, then say which");
+    let id = effect.bound.effect;
+    let message = format!(
+        "{name}{about} may or may not have happened: {why}; look, then say `cordon resolve {id} --happened` or `--did-not`"
+    );
     vec![
         Event::EffectInDoubt {
             effect: effect.bound.effect,
@@ -572,6 +661,7 @@ fn verify_at(effect: &EffectState) -> Time {
     let lag = spec.verify.as_ref().map_or(0, |verify| verify.lag_ms);
     [done_at.plus_ms(lag), done_at.plus_ms(spec.propagation_ms)]
         .into_iter()
+        .chain(effect.quiet_from())
         .filter(|deadline| *deadline > last)
         .fold(paused, Time::min)
 }
@@ -585,9 +675,13 @@ pub fn verification(effect: &EffectState, standing: Option<Standing>, now: Time)
         return Verification::Unverifiable;
     };
     let elapsed_ms = now.since_ms(done_at);
+    // A late request may still undo what was restored: it is looked at until that cannot be any more.
+    let is_early = effect.quiet_from().is_some_and(|quiet| now < quiet);
     match standing {
+        Some(Standing::InForce) if is_early => Verification::Pending,
         Some(Standing::InForce) => Verification::Yes,
         Some(Standing::Absent) if elapsed_ms >= verify.lag_ms => Verification::Contradicted,
+        _ if is_early => Verification::Pending,
         None if elapsed_ms >= effect.bound.spec.propagation_ms => Verification::Unverifiable,
         _ if elapsed_ms >= effect.bound.spec.propagation_ms => Verification::NotInForce,
         _ => Verification::Pending,
@@ -616,13 +710,17 @@ pub fn is_at_rest(state: &RunState) -> bool {
 
 /// How the run ends, when it does.
 fn settle(state: &RunState) -> Option<Vec<Event>> {
-    let script = state.script.as_ref()?;
-    if !is_at_rest(state) {
+    if state.script.is_none() && state.cancelled.is_none() {
+        return None;
+    }
+    // A run with an effect in doubt stays until a person has said, or ends it as it is.
+    let is_left = state.cancelled.as_ref().is_some_and(|cancelled| !cancelled.undo);
+    if !is_at_rest(state) || (!is_left && state.doubts().next().is_some()) {
         return None;
     }
     let mut events = Vec::new();
-    let (end, why) = verdict(state, script);
-    if end != End::Succeeded {
+    let (end, why) = verdict(state);
+    if !matches!(end, End::Succeeded | End::Cancelled) {
         let undoing = matches!(
             state.header.cause,
             crate::journal::Cause::Lease { .. } | crate::journal::Cause::Undo { .. }
@@ -651,31 +749,31 @@ fn was_absent(effect: &EffectState, fault: &Fault) -> bool {
     effect.attempts.is_empty() && fault.code == "target-not-found"
 }
 
-fn verdict(state: &RunState, script: &ScriptEnd) -> (End, String) {
+fn verdict(state: &RunState) -> (End, String) {
     let count = |wanted: &dyn Fn(&EffectState) -> bool| state.effects.values().filter(|e| wanted(e)).count();
-    let doubtful = count(&|e| e.in_doubt.is_some());
-    if doubtful > 0 {
-        return (
-            End::InDoubt,
-            format!("{doubtful} effect(s) may or may not have happened"),
-        );
-    }
-    if let ScriptEnd::Failed(fault, line, _) = script {
-        let place = if *line > 0 {
-            format!(" at line {line}")
-        } else {
-            String::new()
-        };
-        return (
-            End::Kept,
-            format!("the playbook failed{place}: {fault}; what was done stays"),
-        );
+    let failed = match &state.script {
+        Some(ScriptEnd::Failed(fault, line, _)) if *line > 0 => {
+            Some(format!("the playbook failed at line {line}: {fault}"))
+        }
+        Some(ScriptEnd::Failed(fault, ..)) => Some(format!("the playbook failed: {fault}")),
+        _ => None,
+    };
+    let cause = match (&state.cancelled, failed) {
+        (Some(cancelled), _) => Some(format!(
+            "{} cancelled it: {}",
+            cancelled.principal, cancelled.reason
+        )),
+        (None, failed) => failed,
+    };
+    if let Some(cause) = cause {
+        return given_up_as(state, &cause);
     }
     let word = |wanted: Verification| {
         count(&|e| {
             matches!(e.stage(), Stage::Done)
                 && e.bound.spec.unseen.is_none()
                 && matches!(e.verification, Some((_, word)) if word == wanted)
+                && !(wanted == Verification::Unverifiable && was_told(e))
         })
     };
     // A system that does not know the target was asked and had nothing to change (decision 0025).
@@ -694,16 +792,75 @@ fn verdict(state: &RunState, script: &ScriptEnd) -> (End, String) {
         let done = |unseen: bool| {
             count(&|e| {
                 let is_unseen = e.bound.spec.unseen.is_some();
-                matches!(e.stage(), Stage::Done) && e.bound.spec.changes() && is_unseen == unseen
+                matches!(e.stage(), Stage::Done)
+                    && e.bound.spec.changes()
+                    && is_unseen == unseen
+                    && !is_only_told(e)
             })
         };
-        let seen = format!("{} effect(s) done and seen in force", done(false));
-        let why = match done(true) {
-            0 => seen,
-            unseen => format!("{seen}, {unseen} done that nothing can show"),
-        };
+        let mut why = format!("{} effect(s) done and seen in force", done(false));
+        for (n, what) in [
+            (done(true), "done that nothing can show"),
+            (count(&is_only_told), "done as a person saw"),
+        ] {
+            if n > 0 {
+                why.push_str(&format!(", {n} {what}"));
+            }
+        }
         (End::Succeeded, why)
     } else {
         (End::Kept, parts.join(", "))
     }
+}
+
+/// True for an effect of which a person said that it happened.
+fn was_told(effect: &EffectState) -> bool {
+    effect.said.as_ref().is_some_and(|said| said.happened)
+}
+
+/// True for one of which only that person knows: reading back shows nothing.
+fn is_only_told(effect: &EffectState) -> bool {
+    let seen = matches!(effect.verification, Some((_, Verification::Yes)));
+    was_told(effect) && matches!(effect.stage(), Stage::Done) && !seen
+}
+
+/// The end of a run that failed or was cancelled, and why.
+fn given_up_as(state: &RunState, cause: &str) -> (End, String) {
+    let kept = if state.cancelled.is_some() {
+        End::Cancelled
+    } else {
+        End::Kept
+    };
+    if compensate::course(state) != Course::Undoing {
+        let doubts: Vec<String> = state.doubts().map(compensate::label).collect();
+        let doubtful = match doubts.len() {
+            0 => String::new(),
+            n => format!(
+                "; {n} effect(s) may or may not have happened, nobody has said: {}",
+                compensate::named(&doubts)
+            ),
+        };
+        return (
+            kept,
+            format!("{cause}; what was done stays{}{doubtful}", decided(state)),
+        );
+    }
+    let left = compensate::left(state);
+    let end = if !left.stuck.is_empty() || (left.undone == 0 && !left.staying.is_empty()) {
+        if left.stuck.is_empty() { kept } else { End::Kept }
+    } else if state.cancelled.is_some() {
+        End::Cancelled
+    } else {
+        End::RolledBack
+    };
+    (end, format!("{cause}; {}", left.words()))
+}
+
+/// Who decided that what was done stays, where people were asked.
+fn decided(state: &RunState) -> String {
+    let asked = compensate::question(state).filter(|_| state.cancelled.is_none());
+    asked
+        .and_then(|asked| asked.decided.as_ref())
+        .map(|(_, decided)| format!(" ({})", decided.why))
+        .unwrap_or_default()
 }

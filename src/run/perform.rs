@@ -3,19 +3,21 @@
 use super::approve;
 use super::bind;
 use super::child;
+use super::compensate::UNDO_FAILED;
 use super::consent;
 use super::context::Context;
 use super::next::{Task, doubt, verification};
 use super::prepare;
 use super::vendors::Binding;
-use crate::action::{Done, Fault, Outcome, Retry, Standing, Verification};
+use crate::action::{Done, Fault, Outcome, Reading, Retry, Standing, Verification};
 use crate::clock::Time;
 use crate::connector::{Acted, Looked};
 use crate::id::EffectId;
 use crate::journal::{EffectState, Event, RunState};
+use crate::limits::ATTEMPTS_MAX;
 use crate::playbook::Loaded;
 use crate::script::StepId;
-use crate::store::Error;
+use crate::store::{Error, Signal};
 
 /// What a task led to.
 #[derive(Debug, Default)]
@@ -28,6 +30,8 @@ pub struct Performed {
     pub counted: Option<Time>,
     /// The step whose run was looked at, and when.
     pub child_seen: Option<(StepId, Time)>,
+    /// What people have said to the run, and when it was read. What it comes to is for the state it is recorded on.
+    pub heard: Option<(Time, Vec<Signal>)>,
 }
 
 impl Performed {
@@ -90,7 +94,22 @@ async fn attempt(
         )),
         Task::StartChild(step) => Ok(Performed::events(child::start(context, state, step).await?)),
         Task::LookAtChild(step) => child::look(context, state, step).await,
+        Task::AskWhetherToUndo => Ok(Performed::events(approve::ask_whether_to_undo(context, state))),
         Task::CountVotes => count_votes(context, state).await,
+        Task::Hear => {
+            let (now, run) = (context.clock.now(), state.header.run);
+            let signals = context.store.signals(run.partition(), run).await?;
+            Ok(Performed {
+                heard: Some((now, signals)),
+                ..Performed::default()
+            })
+        }
+        Task::Undo(id) => match of(id) {
+            Some(effect) => Ok(Performed::events(bind::undo_in_run(
+                context, loaded, state, effect,
+            ))),
+            None => Ok(Performed::default()),
+        },
         Task::Resolve(id) => match of(id) {
             Some(effect) => Ok(resolve(context, loaded, effect).await),
             None => Ok(Performed::default()),
@@ -306,6 +325,28 @@ async fn verify(context: &Context, loaded: &Loaded, effect: &EffectState) -> Per
     if word > Verification::Pending && is_over(context, effect).await {
         word = Verification::Undone;
     }
+    if let Some(reading) = &reading
+        && has_landed(effect, reading, context.clock.now())
+        && !is_over(context, effect).await
+    {
+        let mut events = vec![Event::EffectLanded {
+            effect: id,
+            reading: reading.clone(),
+        }];
+        if is_last_try(effect) {
+            events.push(Event::Alarmed {
+                code: UNDO_FAILED.into(),
+                message: format!(
+                    "{} was undone {} times, and requests that had got no answer changed it again each time: it reads `{}`",
+                    target.label(),
+                    effect.attempts.len(),
+                    reading.state
+                ),
+                effect: Some(id),
+            });
+        }
+        return Performed::events(events);
+    }
     let mut events = vec![Event::EffectVerified {
         effect: id,
         verification: word,
@@ -321,7 +362,10 @@ async fn verify(context: &Context, loaded: &Loaded, effect: &EffectState) -> Per
             "contradicted",
             format!(
                 "{} said yes to {}, but {} {state}: it is NOT in force",
-                effect.bound.instance,
+                effect
+                    .said
+                    .as_ref()
+                    .map_or(&effect.bound.instance, |said| &said.principal),
                 spec.name,
                 target.label()
             ),
@@ -364,10 +408,33 @@ async fn is_over(context: &Context, effect: &EffectState) -> bool {
     let Ok(hold) = context.store.hold(partition, &key, facet).await else {
         return false;
     };
-    if effect.bound.reverts.is_some() || effect.bound.spec.undo.is_none() {
+    if let Some(reverts) = &effect.bound.reverts {
+        // While a late request may still arrive, the hold that was ended is still there.
+        return hold.is_some_and(|hold| hold.holders.iter().any(|other| other.effect != reverts.effect));
+    }
+    if effect.bound.spec.undo.is_none() {
         return hold.is_some();
     }
     let id = effect.bound.effect;
     let mine = hold.and_then(|hold| hold.holders.into_iter().find(|holder| holder.effect == id));
     mine.is_none_or(|mine| mine.ending)
+}
+
+/// True when a target that was restored reads as the effect had left it, at a time when a request of that effect that
+/// got no answer may have arrived: the restoring has to be done again. Within the vendor's lag a reading proves nothing.
+fn has_landed(effect: &EffectState, reading: &Reading, now: Time) -> bool {
+    let (Some(reverts), Some((done_at, _)), Some(verify)) =
+        (&effect.bound.reverts, effect.done(), &effect.bound.spec.verify)
+    else {
+        return false;
+    };
+    reverts.late_until.is_some()
+        && now.since_ms(done_at) >= verify.lag_ms
+        && effect.has_to_be_seen()
+        && effect.judge(reading) == Standing::Absent
+        && reverts.left.judge(reading) == Standing::InForce
+}
+
+fn is_last_try(effect: &EffectState) -> bool {
+    effect.attempts.len() >= usize::try_from(ATTEMPTS_MAX).unwrap_or(usize::MAX)
 }

@@ -86,6 +86,7 @@ async fn walk(
         now,
         progress: Progress {
             votes_at: Some(now),
+            heard_at: Some(now),
             ..Progress::default()
         },
         answers: Answers::new(),
@@ -123,6 +124,7 @@ impl Walk<'_> {
     async fn walked(mut self) -> Result<(Outlook, Option<ScriptEnd>), NotPlanned> {
         loop {
             self.progress.votes_at = Some(self.now);
+            self.progress.heard_at = Some(self.now);
             match next(&self.state, &self.progress, self.now) {
                 // What a run owes the world once its script is over is not part of a plan.
                 _ if self.state.script.is_some() => break,
@@ -174,7 +176,10 @@ impl Walk<'_> {
             Task::Bind(step) => bind::bind(context, loaded, state, step).await?,
             Task::Ask(step) => approve::ask(context, loaded, state, step).await,
             Task::StartChild(step) => Box::pin(self.child(step)).await?,
-            Task::CountVotes | Task::LookAtChild(_) => Vec::new(),
+            // What a run owes once it is given up is not part of a plan, and nobody speaks to it.
+            Task::CountVotes | Task::LookAtChild(_) | Task::Hear | Task::AskWhetherToUndo | Task::Undo(_) => {
+                Vec::new()
+            }
             Task::Resolve(id) => {
                 let Performed { events, .. } = perform::resolve(context, loaded, effect(id)?).await;
                 events

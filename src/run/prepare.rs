@@ -7,7 +7,9 @@ use super::context::Context;
 use super::perform::Performed;
 use super::vendors::Binding;
 use super::weigh::Taking;
-use crate::action::{Done, Fault, Outcome, Reading, Request, Retry, Standing, Target, Undo, Verification};
+use crate::action::{
+    ActionName, Done, Fault, Outcome, Reading, Request, Retry, Standing, Target, Undo, Verification,
+};
 use crate::clock::Time;
 use crate::connector::Looked;
 use crate::guardrail::Decision;
@@ -465,7 +467,7 @@ impl Preparing<'_> {
             mut events,
         } = match self.capture(target, &undo.args).await {
             Ok(captured) => captured,
-            Err(instead) => return Ok(instead),
+            Err(instead) => return Ok(self.is_gone(&instead, reverts).unwrap_or(instead)),
         };
         if undo.action != self.effect.bound.spec.name {
             events.extend(self.asks(
@@ -488,6 +490,9 @@ impl Preparing<'_> {
         }
         let left = reverts.left.judge(&reading) != Standing::Absent;
         if standing == Standing::Absent && !left {
+            if let Some(later) = &reverts.replaced {
+                return Ok(self.taken_place(later, &reading.state));
+            }
             events.extend(self.changed_since(target, &reading));
             return Ok(Performed::events(events));
         }
@@ -500,6 +505,28 @@ impl Preparing<'_> {
         intent.prior = Some(reading.clone());
         events.extend(self.intended(intent, standing, reading));
         Ok(Performed::events(events))
+    }
+
+    /// What to record for a target that the system does not know any more, where a later effect of the run explains it.
+    fn is_gone(&self, found: &Performed, reverts: &Reverts) -> Option<Performed> {
+        let later = reverts.replaced.as_ref()?;
+        found
+            .events
+            .iter()
+            .any(|event| {
+                let Event::EffectFailed { fault, retry, .. } = event else {
+                    return false;
+                };
+                *retry == Retry::Never && fault.code == "target-not-found"
+            })
+            .then(|| self.taken_place(later, "gone"))
+    }
+
+    /// A later effect that cannot be undone has taken the place of what is to be restored: there is nothing to restore.
+    fn taken_place(&self, later: &ActionName, state: &str) -> Performed {
+        let why =
+            format!("{later} came after it on the same target and cannot be undone: it reads `{state}`");
+        self.without_sending(Done::NothingToRestore, json!({ "state": state, "why": why }))
     }
 
     fn without_sending(&self, how: Done, result: Value) -> Performed {

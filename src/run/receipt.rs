@@ -29,8 +29,8 @@ pub(super) fn answer_to(id: &StepId, step: &Step, result: &Answered) -> Answer {
     Answer::to(&asked, result)
 }
 
-/// The answer to a step, when every effect of it has come far enough: done and read back once, not done, or
-/// in doubt. `None` while it has not.
+/// The answer to a step, when every effect of it has come far enough: done and read back once, or not done. `None`
+/// while it has not, and while a person has to say whether one happened.
 pub fn answer(state: &RunState, step: &Step) -> Option<Answered> {
     if step.effects.is_empty() {
         return None;
@@ -94,7 +94,7 @@ fn seen_by(effects: &[&EffectState]) -> Value {
 fn is_far_enough(effect: &EffectState) -> bool {
     match effect.stage() {
         Stage::Done => effect.is_settled() || effect.readings > 0,
-        Stage::NotDone(_) | Stage::InDoubt => true,
+        Stage::NotDone(_) => true,
         _ => false,
     }
 }

@@ -84,7 +84,9 @@ impl Record {
                 RunState::clone(&self.state)
             }
             Task::Bind(step) | Task::Ask(step) => self.state.excerpt(Some(step), None),
-            Task::CountVotes => self.state.excerpt(None, None),
+            Task::CountVotes | Task::Hear => self.state.excerpt(None, None),
+            // Undoing is about everything the run did.
+            Task::AskWhetherToUndo | Task::Undo(_) => RunState::clone(&self.state),
             Task::StartChild(step) | Task::LookAtChild(step) => {
                 let mut part = self.state.excerpt(Some(step), None);
                 let finding = self.inputs.get("finding").cloned();
@@ -215,6 +217,24 @@ impl Record {
         self.store(before, entries, update).await
     }
 
+    /// Gives the claim back of a run that stays parked, though somebody spoke to it.
+    pub async fn park_again(&mut self, why: &str) -> Result<(), LetGo> {
+        let update = RunUpdate {
+            status: RunStatus::Parked,
+            wake_at: None,
+            waits_for: format!("a person: {why}"),
+            release: true,
+            approvals: self.rows(),
+            ..open(self.context.clock.now())
+        };
+        let entries = std::mem::take(&mut self.kept_back);
+        let before = self
+            .state
+            .len
+            .saturating_sub(u64::try_from(entries.len()).unwrap_or(u64::MAX));
+        self.store(before, entries, update).await
+    }
+
     /// Renews the claim when a third of it is used up.
     pub async fn keep_claim(&mut self) -> Result<(), LetGo> {
         let now = self.context.clock.now();
@@ -292,6 +312,10 @@ fn matters(event: &Event) -> bool {
     match event {
         Event::EffectEnded { attempt, .. } => *attempt > 0,
         Event::EffectInDoubt { .. }
+        | Event::EffectResolvedBy { .. }
+        | Event::EffectLanded { .. }
+        | Event::RunCancelled { .. }
+        | Event::SignalRefused { .. }
         | Event::ApprovalRequested { .. }
         | Event::ApprovalVoted { .. }
         | Event::ApprovalDecided { .. }

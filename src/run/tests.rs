@@ -13,6 +13,7 @@ use tokio::sync::{mpsc, watch};
 mod approvals;
 mod budgets;
 mod children;
+mod compensation;
 mod upgrades;
 
 use super::*;
@@ -25,7 +26,7 @@ use crate::connector::{Acted, Catalog, Looked};
 use crate::finding::{Entity, EntityType, SeverityId};
 use crate::guardrail::{Halt, Policy, Protected};
 use crate::id::{Partition, RunId};
-use crate::journal::{Cause, ChainId, End, Event, OnFailure, PlaybookKind, RunState, Stage};
+use crate::journal::{AskOnFailure, Cause, ChainId, End, Event, OnFailure, PlaybookKind, RunState, Stage};
 use crate::playbook::{Bundle, Loaded, Parts};
 use crate::script::{Evaluators, Program};
 use crate::store::memory::MemoryStore;
@@ -48,6 +49,10 @@ struct Vendor {
     moods: Mutex<Vec<Mood>>,
     changes: Mutex<Vec<(String, String)>>,
     offline: AtomicBool,
+    /// Nobody can see afterwards whether a containment happened.
+    opaque: AtomicBool,
+    /// How long a request may arrive late, ms; 80 where it is 0.
+    in_flight_ms: std::sync::atomic::AtomicU64,
     /// Vendor ids that differ from `id-NAME`.
     ids: Mutex<HashMap<String, String>>,
     /// How long a reading still shows the state before a change, ms.
@@ -166,11 +171,26 @@ fn lift() -> ActionSpec {
 #[async_trait]
 impl Vendors for Vendor {
     fn bind(&self, _: &Loaded, action: &ActionName, _: Option<&Entity>) -> Result<Vec<Binding>, Fault> {
-        let spec = if action.verb() == "release" {
-            lift()
-        } else {
-            contain()
+        let mut spec = match action.verb() {
+            "release" => lift(),
+            // A change of the host that nothing takes back, and that leaves its network alone.
+            "deactivate_key" => ActionSpec {
+                undo: None,
+                facet: None,
+                verify: None,
+                unseen: Some("nothing shows it".into()),
+                ..contain()
+            },
+            _ => contain(),
         };
+        let sequentially = std::sync::atomic::Ordering::SeqCst;
+        if self.opaque.load(sequentially) {
+            spec.class = Class::Opaque;
+        }
+        match self.in_flight_ms.load(sequentially) {
+            0 => {}
+            ms => spec.in_flight_ms = ms,
+        }
         Ok(vec![Binding {
             instance: "crowdstrike".into(),
             spec,
@@ -236,7 +256,16 @@ impl Vendors for Vendor {
         let verb = binding.spec.name.verb().to_owned();
         if matches!(mood, Mood::Honest | Mood::LosesAnswer) {
             let offline = self.offline.load(std::sync::atomic::Ordering::SeqCst);
-            let verify = binding.spec.verify.as_ref().unwrap();
+            let Some(verify) = binding.spec.verify.as_ref() else {
+                self.changes.lock().unwrap().push((verb, host));
+                return Acted {
+                    outcome: Outcome::Done {
+                        how: Done::Acted,
+                        result: json!({}),
+                    },
+                    requests: vec![],
+                };
+            };
             let states = if offline {
                 &verify.pending
             } else {
@@ -299,6 +328,8 @@ impl Bench {
             moods: Mutex::new(moods.iter().rev().copied().collect()),
             changes: Mutex::default(),
             offline: AtomicBool::new(false),
+            opaque: AtomicBool::new(false),
+            in_flight_ms: std::sync::atomic::AtomicU64::new(0),
             ids: Mutex::default(),
             lag_ms: std::sync::atomic::AtomicU64::new(0),
             before: Mutex::default(),
@@ -336,6 +367,16 @@ impl Bench {
     }
 
     async fn run(&self, name: &str, script: &str) -> RunId {
+        self.run_as(name, script, OnFailure::Keep, None).await
+    }
+
+    async fn run_as(
+        &self,
+        name: &str,
+        script: &str,
+        on_failure: OnFailure,
+        ask: Option<AskOnFailure>,
+    ) -> RunId {
         let connectors = Catalog::embedded().unwrap();
         let program = Program::new("test.rhai", script);
         let bundle = Bundle::of(
@@ -343,7 +384,8 @@ impl Bench {
                 playbook: "test",
                 title: "Test",
                 kind: PlaybookKind::Response,
-                on_failure: OnFailure::Keep,
+                on_failure,
+                ask,
                 deadline_ms: 60_000,
                 inputs: &BTreeMap::new(),
                 script: &program,
@@ -361,7 +403,7 @@ impl Bench {
             },
             inputs: BTreeMap::from([(
                 "finding".to_owned(),
-                json!({ "title": "t", "entities": [entity("web-07")], "dc": entity("dc-01"), "host": entity("web-07") }),
+                json!({ "title": "t", "entities": [entity("web-07")], "dc": entity("dc-01"), "host": entity("web-07"), "second": entity("web-08") }),
             )]),
             severity_id: SeverityId(4),
             subject: "host web-07".into(),
@@ -1003,6 +1045,7 @@ fn refused(fault: Fault) -> RunState {
         title: "Test".into(),
         kind: PlaybookKind::Response,
         on_failure: OnFailure::Keep,
+        ask: None,
         bundle: crate::digest::Digest::ZERO,
         engine_abi: crate::journal::ENGINE_ABI,
         cause: Cause::Person {
@@ -1025,6 +1068,7 @@ fn refused(fault: Fault) -> RunState {
         args: Map::new(),
         lease_ms: None,
         reverts: None,
+        rollback: false,
     };
     let events = [
         Event::RunStarted(Box::new(header)),

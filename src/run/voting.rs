@@ -5,9 +5,9 @@ use super::consent;
 use super::handle::Handle;
 use crate::approval::{Refusal, Vote};
 use crate::digest::Digest;
-use crate::id::ApprovalId;
-use crate::limits::VOTE_COUNTED_MS;
-use crate::store::{ApprovalRow, Error, Put, RunStatus};
+use crate::id::{ApprovalId, Partition};
+use crate::limits::{PAGE_MAX, VOTE_COUNTED_MS};
+use crate::store::{ApprovalQuery, ApprovalRow, Error, Put, RunStatus};
 
 /// How often the row of a request is looked at for a vote to be counted, ms.
 const LOOK_MS: u64 = 25;
@@ -131,6 +131,38 @@ impl Handle {
             self.context().pause_ms(LOOK_MS).await;
             waited_ms += LOOK_MS;
         }
+    }
+
+    /// Makes every run due whose request nobody is left to decide, as the groups are now, so that its worker says so at
+    /// once. For the start of a node, which is when groups change; whatever cannot be read is left for its time to end.
+    ///
+    /// # Errors
+    /// The store says no.
+    pub async fn look_for_deciders(&self) -> Result<(), Error> {
+        let context = self.context();
+        for partition in Partition::all() {
+            let mut query = ApprovalQuery {
+                open: Some(true),
+                before: None,
+                limit: PAGE_MAX,
+            };
+            loop {
+                let rows = context.store.approvals(partition, query).await?;
+                for row in &rows {
+                    if consent::is_nobody_left(&context.policy.groups, &row.state.request) {
+                        context
+                            .store
+                            .wake(partition, row.run, context.clock.now())
+                            .await?;
+                    }
+                }
+                match rows.last() {
+                    Some(last) if rows.len() == PAGE_MAX => query.before = Some(last.asked_at),
+                    _ => break,
+                }
+            }
+        }
+        Ok(())
     }
 
     /// A request as it stands.

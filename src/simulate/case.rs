@@ -219,6 +219,24 @@ pub enum Deed {
     },
     /// A person resumes.
     Resume,
+    /// A person ends the started runs.
+    Cancel {
+        /// Who.
+        by: String,
+        /// Whether what was done is undone.
+        undo: bool,
+        /// It does not count, and this is part of the reason.
+        refused: Option<String>,
+    },
+    /// A person says of everything in doubt whether it happened.
+    Resolve {
+        /// Who.
+        by: String,
+        /// Whether it happened.
+        happened: bool,
+        /// It does not count, and this is part of the reason.
+        refused: Option<String>,
+    },
     /// A person answers what is asked.
     Vote {
         /// Who.

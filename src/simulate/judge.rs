@@ -591,6 +591,9 @@ fn end_of(run: &PlayedRun) -> (&'static str, String) {
             (word, why.clone())
         }
         (None, Some(why)) => ("parked", why.clone()),
+        (None, None) if run.state.doubts().next().is_some() => {
+            ("in_doubt", format!("it waits for {}", run.row.waits_for))
+        }
         (None, None) => ("open", format!("it waits for {}", run.row.waits_for)),
     }
 }
@@ -631,6 +634,7 @@ fn how_word(effect: &EffectState) -> &'static str {
             Done::Acted => "acted",
             Done::AlreadySo => "already_so",
             Done::Observed => "observed",
+            Done::Told => "told",
             Done::StillHeld => "still_held",
             Done::NothingToRestore => "nothing_to_restore",
         },

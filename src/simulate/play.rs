@@ -17,12 +17,12 @@ use crate::connector::{self, Instance, Instances, Overrides, Owns};
 use crate::digest::Digest;
 use crate::finding::{Finding, SeverityId};
 use crate::guardrail::{Halt, Policy};
-use crate::id::{AlertId, Partition, RunId};
+use crate::id::{AlertId, EffectId, Partition, RunId};
 use crate::intake::{self, Auth, Content, Delivery, Offline, Pipeline, Profile, Stock};
 use crate::journal::{Cause, ChainId, Event, FindingFate, RunState, seal};
-use crate::limits::{PAGE_MAX, SIMULATED_JUMPS_MAX};
+use crate::limits::{DOUBT_LOOK_MS, PAGE_MAX, SIMULATED_JUMPS_MAX};
 use crate::playbook::{Bundle, Loaded, Playbook};
-use crate::run::{Ballot, Builtins, Context, HaltSwitch, Handle, Start, drive};
+use crate::run::{Ballot, Builtins, Context, HaltSwitch, Handle, NotHeard, RESOLVE, Start, Word, drive};
 use crate::script::Evaluators;
 use crate::store::memory::MemoryStore;
 use crate::store::{ApprovalQuery, Claim, NewAlert, RunQuery, RunRow, RunStatus, Store};
@@ -200,6 +200,16 @@ fn instances(connectors: &connector::Catalog, play: &Play) -> Instances {
         all,
         bind,
         ..Instances::default()
+    }
+}
+
+/// Whether a word went as the case expects; says how it did not.
+fn taken(said: Result<String, NotHeard>, refused: Option<&str>) -> Result<(), String> {
+    match (said, refused) {
+        (Ok(_), None) => Ok(()),
+        (Ok(_), Some(refused)) => Err(format!("it was taken, expected that it is refused: `{refused}`")),
+        (Err(why), Some(refused)) if why.to_string().contains(refused) => Ok(()),
+        (Err(why), _) => Err(why.to_string()),
     }
 }
 
@@ -433,6 +443,15 @@ impl Course<'_> {
                 (Some(last), Some(next)) if next <= last => self.jump_to(next),
                 (Some(last), _) if now < last => self.jump_to(last),
                 (Some(_), _) => return Ok(()),
+                // Nobody will say: what is in doubt waits for ever.
+                (None, Some(next))
+                    if planned.is_none()
+                        && is_open
+                        && next.since_ms(now) >= DOUBT_LOOK_MS
+                        && self.is_only_in_doubt().await? =>
+                {
+                    return Ok(());
+                }
                 // Nobody will resume: what is held waits for ever.
                 (None, _) if is_halted && planned.is_none() => return Ok(()),
                 (None, Some(next)) if is_open || planned.is_some() => self.jump_to(next),
@@ -559,6 +578,35 @@ impl Course<'_> {
                 self.halt.send_modify(|switch| *switch = Ok(Some(halt)));
             }
             Deed::Resume => self.halt.send_modify(|switch| *switch = Ok(None)),
+            Deed::Cancel { by, undo, refused } => {
+                let word = Word::Cancel {
+                    undo: *undo,
+                    reason: "a case".to_owned(),
+                };
+                for run in self.started.clone() {
+                    let said = self.handle.speak(run, &word, by).await;
+                    taken(said, refused.as_deref()).map_err(at)?;
+                }
+            }
+            Deed::Resolve {
+                by,
+                happened,
+                refused,
+            } => {
+                let doubts = self.doubts().await?;
+                if doubts.is_empty() {
+                    return Err(at("nothing is in doubt by then".to_owned()));
+                }
+                for (run, effect) in doubts {
+                    let word = Word::Resolve {
+                        effect,
+                        happened: *happened,
+                        reason: "a case".to_owned(),
+                    };
+                    let said = self.handle.speak(run, &word, by).await;
+                    taken(said, refused.as_deref()).map_err(at)?;
+                }
+            }
             Deed::Vote {
                 by,
                 approve,
@@ -579,6 +627,43 @@ impl Course<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Effects of which a person has to say whether they happened, of every run that is not over.
+    async fn doubts(&self) -> Result<Vec<(RunId, EffectId)>, NotPlayed> {
+        let mut found = Vec::new();
+        for status in [RunStatus::Open, RunStatus::Parked] {
+            let query = RunQuery {
+                status: Some(status),
+                limit: PAGE_MAX,
+                ..RunQuery::default()
+            };
+            for partition in Partition::all() {
+                let rows = self.store.runs(partition, &query).await;
+                for row in rows.map_err(NotPlayed::because)? {
+                    let state = self.handle.state(row.id).await.map_err(NotPlayed::because)?;
+                    found.extend(state.doubts().map(|effect| (row.id, effect.bound.effect)));
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// True when every run that is open waits for somebody to resolve a doubt.
+    async fn is_only_in_doubt(&self) -> Result<bool, NotPlayed> {
+        let query = RunQuery {
+            status: Some(RunStatus::Open),
+            limit: PAGE_MAX,
+            ..RunQuery::default()
+        };
+        for partition in Partition::all() {
+            let rows = self.store.runs(partition, &query).await;
+            let mut rows = rows.map_err(NotPlayed::because)?.into_iter();
+            if rows.any(|row| !row.waits_for.contains(RESOLVE)) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Somebody answers what is asked and open; the inner error says why the answer was not taken.

@@ -26,10 +26,11 @@ const ENDS: [&str; 7] = [
     "parked",
     "open",
 ];
-const HOWS: [&str; 8] = [
+const HOWS: [&str; 9] = [
     "acted",
     "already_so",
     "observed",
+    "told",
     "still_held",
     "nothing_to_restore",
     "not_done",
@@ -414,8 +415,23 @@ fn later(page: &mut Page<'_>, mut table: Table<'_, '_>) -> Option<Later> {
             refused: refused.clone(),
         }));
     }
+    for (key, undo) in [("cancel_and_undo", true), ("cancel_and_keep", false)] {
+        deeds.extend(table.text(page, key).map(|by| Deed::Cancel {
+            by: by.value,
+            undo,
+            refused: refused.clone(),
+        }));
+    }
+    for (key, happened) in [("happened", true), ("did_not_happen", false)] {
+        deeds.extend(table.text(page, key).map(|by| Deed::Resolve {
+            by: by.value,
+            happened,
+            refused: refused.clone(),
+        }));
+    }
     let is_vote = matches!(deeds.as_slice(), [Deed::Vote { .. }]);
-    if !is_vote && (ask.is_some() || refused.is_some()) {
+    let is_word = matches!(deeds.as_slice(), [Deed::Cancel { .. } | Deed::Resolve { .. }]);
+    if (!is_vote && ask.is_some()) || (!is_vote && !is_word && refused.is_some()) {
         let help = "leave it out, or write `approve` or `deny`";
         page.mistake(
             "S003",
@@ -426,7 +442,7 @@ fn later(page: &mut Page<'_>, mut table: Table<'_, '_>) -> Option<Later> {
     }
     table.finish(page);
     if deeds.len() != 1 {
-        let help = "write one of `approve`, `deny`, `undo`, `halt`, `resume`, or `target` with `state`";
+        let help = "write one of `approve`, `deny`, `cancel_and_undo`, `cancel_and_keep`, `happened`, `did_not_happen`, `undo`, `halt`, `resume`, or `target` with `state`";
         page.mistake(
             "S003",
             span,

@@ -97,6 +97,11 @@ impl Engine {
             if let Some((_, end, _)) = state.settled.clone() {
                 return Ended { run, state, end };
             }
+            // It waits for a person to say what happened, and does not end by itself.
+            if state.doubts().next().is_some() {
+                let end = End::InDoubt;
+                return Ended { run, state, end };
+            }
             tokio::time::sleep(LOOK).await;
         }
         panic!("it did not settle: {:#?}", self.handle.state(run).await);

@@ -188,6 +188,7 @@ impl Estate {
                 title: "Malware on a host",
                 kind: PlaybookKind::Response,
                 on_failure: OnFailure::Keep,
+                ask: None,
                 deadline_ms: 600_000,
                 inputs: &BTreeMap::new(),
                 script: &program,

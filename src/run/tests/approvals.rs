@@ -68,6 +68,7 @@ impl Bench {
             title: "Test",
             kind: PlaybookKind::Response,
             on_failure: OnFailure::Keep,
+            ask: None,
             deadline_ms: 60_000,
             inputs: &BTreeMap::new(),
             script: &program,

@@ -12,6 +12,7 @@ mod plan;
 mod playbooks;
 mod routes;
 mod runs;
+mod speaking;
 mod start;
 mod status;
 mod store;

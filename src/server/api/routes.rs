@@ -6,8 +6,8 @@ use axum::http::request::Parts;
 use axum::routing::{get, post};
 
 use super::{
-    alerts, approvals, contained, content, halt, looking, notifications, plan, playbooks, runs, start,
-    status, store, tokens, undo,
+    alerts, approvals, contained, content, halt, looking, notifications, plan, playbooks, runs, speaking,
+    start, status, store, tokens, undo,
 };
 use crate::server::auth::Who;
 use crate::server::error::ApiError;
@@ -22,7 +22,9 @@ pub(in crate::server) fn routes() -> Router<Shared> {
         .route("/runs", get(runs::list).post(start::by_hand))
         .route("/runs/{id}", get(runs::show))
         .route("/runs/{id}/undo", post(undo::run))
+        .route("/runs/{id}/cancel", post(speaking::cancel))
         .route("/effects/{id}/undo", post(undo::effect))
+        .route("/effects/{id}/resolve", post(speaking::resolve))
         .route("/plan", post(plan::make))
         .route("/act", post(start::act))
         .route("/normalise", post(looking::normalise))

@@ -36,7 +36,7 @@ pub(super) async fn run(
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct UndoEffect {
-    /// Its run; needed for an effect that holds nothing.
+    /// Its run, where it is known.
     run: Option<String>,
     reason: String,
 }
@@ -51,13 +51,7 @@ pub(super) async fn effect(
     let reason = reason(&asked.reason)?;
     let of: RunId = match &asked.run {
         Some(text) => id(text)?,
-        None => shared.handle.run_of_held(effect).await?.ok_or_else(|| {
-            let message = format!("{effect} holds nothing, so its run is not known");
-            ApiError::missing(
-                message,
-                "say in `run` which run it belongs to, or undo the whole run",
-            )
-        })?,
+        None => super::speaking::of(&shared, effect).await?,
     };
     exists(&shared, of).await?;
     let run = shared.handle.undo_effect(of, effect, &who.0, &reason).await?;

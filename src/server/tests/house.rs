@@ -296,6 +296,7 @@ fn content(catalog: &Catalog) -> Content {
         title: "Write it down",
         kind: PlaybookKind::Response,
         on_failure: OnFailure::Keep,
+        ask: None,
         deadline_ms: 3_600_000,
         inputs: &BTreeMap::from([("x".to_owned(), crate::playbook::Input::Optional)]),
         script: &script,

@@ -215,11 +215,13 @@ async fn a_parent_that_was_not_woken_looks_by_itself() {
     offer(&bench, &[("waits", "wait(\"1s\"); 3", none())]);
     let run = bench.run("sleeps", "run_playbook(\"waits\").value").await;
     let state = bench.until(run, |state| state.children == 1).await;
+    let now = state.updated_at;
     let mut progress = crate::run::Progress {
         evaluated: Some(0),
+        // It has listened to people already.
+        heard_at: Some(now.plus_ms(crate::limits::CHILD_LOOK_MS)),
         ..Default::default()
     };
-    let now = state.updated_at;
     let look = crate::run::Task::LookAtChild(step("0"));
     assert_eq!(
         crate::run::next(&state, &progress, now),

@@ -20,17 +20,27 @@ use crate::run::{self, Builtins, Connected, HaltSwitch, Handle};
 use crate::script::Evaluators;
 use crate::secret::SealingKey;
 use crate::store::{Sealed, Store};
+use crate::telemetry::Telemetry;
+use crate::upkeep::{Keep, Keeper, Standing};
 
 mod content;
+mod copies;
 mod demo;
 mod parking;
 mod serve;
 
+pub use copies::{AtRest, migrate, open_at_rest, restore};
 pub use demo::{DemoOptions, demo};
 pub use serve::{ServeOptions, Server, serve};
 
 /// Announcements that may wait before the looks of pipeline and worker take over.
 const ANNOUNCED_MAX: usize = 4_096;
+
+/// Who has to have read an entry before retention may forget it.
+const FOLLOWERS: &[&str] = &[notify::FOLLOWER, crate::telemetry::FOLLOWER];
+/// How often this node counts what was journalled, whether anybody asks for metrics or not, so that retention need not
+/// wait for them.
+const COUNT_EVERY: Duration = Duration::from_secs(60);
 
 /// What a node is made of.
 pub struct Parts {
@@ -54,6 +64,8 @@ pub struct Parts {
     pub notify: Arc<notify::Plan>,
     /// What this node is called among others that share the store.
     pub name: Option<String>,
+    /// For how long settled runs and alerts are kept.
+    pub keep: Keep,
 }
 
 /// A working node.
@@ -70,6 +82,8 @@ pub struct Node {
     pub halt: watch::Sender<HaltSwitch>,
     /// Who is told, and how they are reached.
     pub notify: notify::Reach,
+    /// How the store stands.
+    pub upkeep: Arc<Standing>,
     stop: Arc<AtomicBool>,
     tasks: JoinSet<()>,
 }
@@ -88,6 +102,7 @@ impl Node {
             content,
             notify: plan,
             name,
+            keep: retention,
         } = parts;
         let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let evaluators = Arc::new(Evaluators::start(threads).context("failed to start evaluation threads")?);
@@ -109,6 +124,7 @@ impl Node {
         let sender = notify::Sender::new(vendors.clone(), &connectors, clock.clone())
             .context("failed to set up notifications")?;
         let worker = worker_name(name.as_deref())?;
+        let (holder, keeper_clock) = (worker.clone(), clock.clone());
         let follower = notify::Follower::new(notify::Parts {
             store: store.clone(),
             clock: clock.clone(),
@@ -147,6 +163,16 @@ impl Node {
         tasks.spawn(pipeline.clone().work(kept, stop.clone()));
         tasks.spawn(parking::watch(store.clone(), stop.clone()));
         tasks.spawn(look_for_deciders(handle.clone()));
+        let upkeep = Arc::new(Standing::default());
+        let keeper = Keeper {
+            store: store.clone(),
+            clock: keeper_clock,
+            keep: retention,
+            followers: FOLLOWERS,
+            holder,
+            standing: upkeep.clone(),
+        };
+        tasks.spawn(keeper.work(stop.clone()));
         tasks.spawn(watch_switch(store, halt.clone(), stop.clone()));
         tasks.spawn(follower.follow(stop.clone()));
         Ok(Node {
@@ -156,6 +182,7 @@ impl Node {
             content,
             halt,
             notify: notify::Reach { plan, sender },
+            upkeep,
             stop,
             tasks,
         })
@@ -166,6 +193,26 @@ impl Node {
         let (content, handle) = (self.content.clone(), self.handle.clone());
         let watching = content::watch(content, handle, config.clone(), self.stop.clone());
         self.tasks.spawn(watching);
+    }
+
+    /// Counts what is journalled from now on.
+    fn count(&mut self, telemetry: Arc<Telemetry>) {
+        let (stop, context) = (self.stop.clone(), self.handle.context().clone());
+        self.tasks.spawn(async move {
+            let mut tick = tokio::time::interval(Duration::from_secs(1));
+            tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+            let mut counted = std::time::Instant::now();
+            while !stop.load(Ordering::Relaxed) {
+                tick.tick().await;
+                if counted.elapsed() < COUNT_EVERY {
+                    continue;
+                }
+                counted = std::time::Instant::now();
+                if let Err(error) = telemetry.scrape(&*context.store, context.clock.now()).await {
+                    tracing::debug!("what was journalled is counted later: {error}");
+                }
+            }
+        });
     }
 
     /// Stops in an orderly way: nothing new is begun, effects under way are finished and recorded.

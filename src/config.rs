@@ -12,6 +12,7 @@ use crate::diagnostic::Diagnostic;
 use crate::guardrail::Policy;
 use crate::notify::Rota;
 use crate::playbook::Estate;
+use crate::upkeep::Keep;
 
 mod budget;
 mod identity;
@@ -23,6 +24,7 @@ mod policy;
 mod read;
 mod resolve;
 mod resolve_instance;
+mod retention;
 mod secret_ref;
 mod source;
 mod store;
@@ -55,6 +57,8 @@ pub struct Config {
     pub store: StoreUrl,
     /// What a store of many nodes needs beside its address.
     pub store_settings: StoreSettings,
+    /// For how long settled runs and alerts are kept.
+    pub retention: Keep,
     /// A folder of playbooks beside those in the binary.
     pub playbooks: Option<PathBuf>,
     /// A folder of connectors that take the place of those in the binary by name.
@@ -91,6 +95,7 @@ impl Config {
             listen: SocketAddr::from(([127, 0, 0, 1], 8765)),
             store: StoreUrl::Sqlite(dir.join("./cordon-data/cordon.db")),
             store_settings: StoreSettings::default(),
+            retention: Keep::default(),
             playbooks: None,
             connectors: None,
             policy: Policy::default(),

@@ -28,6 +28,7 @@ pub mod approval;
 pub mod guardrail;
 pub mod script;
 pub mod trigger;
+pub mod upkeep;
 
 // floor 3
 pub mod journal;

@@ -260,3 +260,51 @@ pub const REDIS_WITNESS_BYTES_MAX: u64 = 16 << 20;
 /// How long nobody writes after a server took over, ms, so that every node has compared what it was acknowledged with
 /// what is there before anything new stands in its place.
 pub const REDIS_SETTLE_MS: u64 = 700;
+
+/// Longest line of a backup, bytes: the largest alert in base64, or the longest journal.
+pub const BACKUP_LINE_BYTES_MAX: u64 = 512 << 20;
+/// Pieces of a backup that wait for whoever takes it, each a line.
+pub const BACKUP_PIECES_MAX: usize = 64;
+/// How long settled runs are kept where the configuration says nothing, ms: a year and a month, so that the year can be
+/// looked back on.
+pub const RETENTION_RUNS_MS: u64 = 400 * 86_400_000;
+/// How long alerts are kept where the configuration says nothing, ms; what they led to is in the runs.
+pub const RETENTION_ALERTS_MS: u64 = 90 * 86_400_000;
+/// Shortest retention, ms: a day, longer than any sender goes on repeating a delivery that was answered.
+pub const RETENTION_MS_MIN: u64 = 86_400_000;
+/// A claim on a key that ended so long ago is forgotten, ms: clocks of several machines differ by less.
+pub const CLAIM_KEPT_MS: u64 = 86_400_000;
+/// The last change of a target that is so long ago is forgotten, ms: longer than any vendor's readings lag.
+pub const CHANGE_KEPT_MS: u64 = 30 * 86_400_000;
+/// How long the id of a collected run or alert stays used, ms: three years. Some 60 bytes each.
+pub const GONE_KEPT_MS: u64 = 3 * 365 * 86_400_000;
+/// Runs or alerts looked at together by retention.
+pub const COLLECT_PAGE: usize = 200;
+/// Pause of the task that keeps the store in order, ms; it stops within this.
+pub const UPKEEP_TICK_MS: u64 = 1_000;
+/// How long after the start it first looks, ms: runs of the process before are taken up by then.
+pub const UPKEEP_FIRST_MS: u64 = 30_000;
+/// How often it looks at the room, ms.
+pub const ROOM_EVERY_MS: u64 = 15_000;
+/// How often it looks for what must not be, ms. Each look reads the rows of all runs that are not over.
+pub const INVARIANTS_EVERY_MS: u64 = 5 * 60_000;
+/// How often it forgets what is past its time, ms.
+pub const COLLECT_EVERY_MS: u64 = 3_600_000;
+/// Rows read together when invariants are looked at.
+pub const INVARIANT_PAGE: usize = 500;
+/// A run that is due for longer than this and that nobody works on must not be, ms.
+pub const RUN_LATE_MS: u64 = 5 * 60_000;
+/// A lease that is over for longer than this and not ended must not be, ms.
+pub const LEASE_OVERDUE_MS: u64 = 15 * 60_000;
+/// An alert that is pending for longer than this must not be, ms. Longer than one may wait for a vendor's answer.
+pub const ALERT_LATE_MS: u64 = 2 * 3_600_000;
+/// Violations that are listed and logged; all are counted.
+pub const VIOLATIONS_TOLD_MAX: usize = 50;
+/// Below this share of free room, percent, and below [`ROOM_LOW_BYTES`], the store warns.
+pub const ROOM_LOW_PERCENT: u8 = 20;
+/// So much free room is enough whatever share of a large disk it is, bytes: days of a busy node.
+pub const ROOM_LOW_BYTES: u64 = 5 << 30;
+/// Below this share of free room, percent, and below [`ROOM_SHORT_BYTES`], somebody should get up.
+pub const ROOM_SHORT_PERCENT: u8 = 10;
+/// So much free room is not short whatever share of a large disk it is, bytes.
+pub const ROOM_SHORT_BYTES: u64 = 1 << 30;

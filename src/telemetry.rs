@@ -4,6 +4,8 @@
 
 mod tally;
 
+pub use tally::FOLLOWER;
+
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -41,6 +43,9 @@ pub struct Telemetry {
     uptime: Gauge,
     content_loaded: Gauge,
     content_refused: Gauge,
+    violations: Family<Labels, Gauge>,
+    store_bytes: Family<Labels, Gauge>,
+    collected: Family<Labels, Gauge>,
     started: Instant,
     kept: AtomicU64,
     baseline: Mutex<Option<Baseline>>,
@@ -88,8 +93,29 @@ impl Telemetry {
             "Deliveries by source and status answered",
             deliveries.clone(),
         );
+        let violations = Family::<Labels, Gauge>::default();
+        registry.register(
+            "invariant_violations",
+            "What must not be, by kind, at the last look: must be 0",
+            violations.clone(),
+        );
+        let store_bytes = Family::<Labels, Gauge>::default();
+        registry.register(
+            "store_bytes",
+            "The store's room: what it uses, what is free, and both with what others use",
+            store_bytes.clone(),
+        );
+        let collected = Family::<Labels, Gauge>::default();
+        registry.register(
+            "collected",
+            "What retention has forgotten since this process began",
+            collected.clone(),
+        );
         let tally = Tally::new(&mut registry);
         Telemetry {
+            violations,
+            store_bytes,
+            collected,
             registry,
             deliveries,
             uptime,
@@ -120,6 +146,28 @@ impl Telemetry {
         let seconds = loaded_at.0 / 1_000;
         self.content_loaded.set(seconds);
         self.content_refused.set(i64::from(is_refused));
+    }
+
+    /// How the store stands: violations by kind, bytes by `used`, `free` and `total`, what was forgotten.
+    pub fn upkeep(
+        &self,
+        violations: &BTreeMap<String, u64>,
+        bytes: &[(&str, u64)],
+        collected: &[(&str, u64)],
+    ) {
+        let set = |family: &Family<Labels, Gauge>, label: &'static str, word: &str, n: u64| {
+            let n = i64::try_from(n).unwrap_or(i64::MAX);
+            family.get_or_create(&vec![(label, word.to_owned())]).set(n);
+        };
+        for (kind, n) in violations {
+            set(&self.violations, "kind", kind, *n);
+        }
+        for (what, n) in bytes {
+            set(&self.store_bytes, "what", what, *n);
+        }
+        for (what, n) in collected {
+            set(&self.collected, "what", what, *n);
+        }
     }
 
     /// Since the process began, ms.

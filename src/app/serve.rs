@@ -67,6 +67,7 @@ impl Server {
             node: name,
             fatal,
         } = open(url, config).await?;
+        super::copies::may_be_served(&*store).await?;
         let first = server::bootstrap(&*store, &*clock)
             .await
             .context("failed to make the first principal")?;
@@ -89,6 +90,7 @@ impl Server {
             content: Arc::new(content),
             notify: Arc::new(resolved.notify),
             name,
+            keep: config.retention,
         })
         .await?;
         match node.notify.plan.at_start() {
@@ -97,14 +99,17 @@ impl Server {
         }
         node.watch_content(config);
         let version = env!("CARGO_PKG_VERSION");
+        let telemetry = Arc::new(Telemetry::new(version));
+        node.count(telemetry.clone());
         let services = Arc::new(Services {
             gate: node.gate.clone(),
             pipeline: node.pipeline.clone(),
             handle: node.handle.clone(),
             content: node.content.clone(),
             halt: node.halt.clone(),
-            telemetry: Arc::new(Telemetry::new(version)),
+            telemetry,
             notify: node.notify.clone(),
+            upkeep: node.upkeep.clone(),
             version,
         });
         let (shut, told) = oneshot::channel::<()>();
@@ -166,8 +171,8 @@ pub async fn serve(config: Config, options: ServeOptions) -> anyhow::Result<()> 
     server.stop().await
 }
 
-struct Opened {
-    store: Arc<dyn Store>,
+pub(super) struct Opened {
+    pub(super) store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
     /// What this node is called among others.
     node: Option<String>,
@@ -175,7 +180,7 @@ struct Opened {
     fatal: watch::Receiver<Option<String>>,
 }
 
-async fn open(url: &StoreUrl, config: &Config) -> anyhow::Result<Opened> {
+pub(super) async fn open(url: &StoreUrl, config: &Config) -> anyhow::Result<Opened> {
     match url {
         StoreUrl::Memory => {
             let mut key = [0; 32];

@@ -16,6 +16,9 @@ use crate::secret::Secret;
 /// Total time of one request, ms. The server answers at once; anything longer is broken.
 const REQUEST_MS: u64 = 30_000;
 
+/// Total time of an answer that is taken piece by piece, ms: six hours.
+const STREAM_MS: u64 = 6 * 3_600_000;
+
 /// How to reach the server.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Server")]
@@ -55,6 +58,29 @@ pub struct Client {
     http: reqwest::Client,
     url: String,
     token: Option<Secret>,
+}
+
+/// An answer that comes in pieces.
+pub struct Pieces<'a> {
+    of: &'a Client,
+    response: reqwest::Response,
+}
+
+impl Pieces<'_> {
+    /// The next piece; `None` at the end.
+    ///
+    /// # Errors
+    /// The server ended it early.
+    pub async fn next(&mut self) -> Result<Option<Vec<u8>>, Failure> {
+        let piece = self.response.chunk().await.map_err(|_| {
+            Failure::new(
+                Exit::Failed,
+                format!("`{}` ended its answer early", self.of.url),
+                "see the server's log",
+            )
+        })?;
+        Ok(piece.map(|bytes| bytes.to_vec()))
+    }
 }
 
 impl Reach {
@@ -157,6 +183,32 @@ impl Client {
             .request(Method::POST, format!("{}{path}", self.url))
             .json(body);
         self.send(request).await
+    }
+
+    /// `POST path`, with an answer that is taken piece by piece, however long it goes on.
+    ///
+    /// # Errors
+    /// As [`Client::get`].
+    pub async fn stream(&self, path: &str) -> Result<Pieces<'_>, Failure> {
+        let request = self
+            .http
+            .request(Method::POST, format!("{}{path}", self.url))
+            .timeout(Duration::from_millis(STREAM_MS));
+        let request = match &self.token {
+            Some(token) => request.bearer_auth(token.expose()),
+            None => request,
+        };
+        let response = request
+            .send()
+            .await
+            .map_err(|error| unreachable(&self.url, &error))?;
+        let status = response.status();
+        if status.is_success() {
+            return Ok(Pieces { of: self, response });
+        }
+        let body = response.bytes().await;
+        let body = body.map_err(|error| unreachable(&self.url, &error))?;
+        Err(self.refused(status, &body))
     }
 
     async fn send<T: DeserializeOwned>(&self, request: reqwest::RequestBuilder) -> Result<T, Failure> {

@@ -6,9 +6,9 @@ use clap::{Parser, Subcommand};
 
 use super::failure::{Done, Exit, Failure};
 use super::{
-    act, alerts, approvals, cancel, check, connectors, contained, demo, explain, halt, init, matching,
-    normalise, notify, output, permissions, plan, range, reload, resolve, run, runs, send, serve, show,
-    store, testing, token, undo,
+    act, alerts, approvals, backup, cancel, check, connectors, contained, demo, explain, halt, init,
+    matching, normalise, notify, output, permissions, plan, range, reload, resolve, retention, run, runs,
+    send, serve, show, status, store, testing, token, undo,
 };
 
 const EXIT_CODES: &str = "Exit codes:
@@ -90,9 +90,17 @@ enum Command {
     Notify(notify::Notify),
     /// Says who is on call
     Oncall(notify::Oncall),
+    /// Shows how the server and its store stand, and what must not be
+    Status(status::Status),
+    /// Writes everything a running server has to a file
+    Backup(backup::Backup),
+    /// Fills an empty store from a backup
+    Restore(backup::Restore),
+    /// Says what is kept for how long, and what would be forgotten now
+    Retention(retention::Retention),
     /// Has the server load connectors, playbooks and triggers again
     Reload(reload::Reload),
-    /// Looks after the store: what it lost, putting it back
+    /// Looks after the store: what it lost, putting it back, moving it to another
     Store(store::Store),
     /// Makes and lists tokens for the API
     Token(token::Token),
@@ -151,6 +159,10 @@ async fn dispatch(command: Command) -> Done {
         Command::Notifications(args) => notify::notifications(args).await,
         Command::Notify(args) => notify::run(args).await,
         Command::Oncall(args) => notify::oncall(args).await,
+        Command::Status(args) => status::run(args).await,
+        Command::Backup(args) => backup::backup(args).await,
+        Command::Restore(args) => backup::restore(args).await,
+        Command::Retention(args) => retention::run(args).await,
         Command::Reload(args) => reload::run(args).await,
         Command::Store(args) => store::run(args).await,
         Command::Token(args) => token::run(args).await,
@@ -205,6 +217,8 @@ mod tests {
             "oncall",
             "permissions",
             "plan",
+            "retention",
+            "status",
         ];
         let command = Cli::command();
         for name in reading {

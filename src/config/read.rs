@@ -36,6 +36,9 @@ pub(super) fn config(page: &mut Page<'_>, mut root: Table<'_, '_>, dir: &Path) -
         config.store = url.unwrap_or(config.store);
         config.store_settings = settings;
     }
+    if let Some(table) = root.table(page, "retention") {
+        config.retention = super::retention::read(page, table);
+    }
     if let Some(mut content) = root.table(page, "content") {
         config.playbooks = content
             .text(page, "playbooks")

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::error::ApiError;
 use super::services::Shared;
 use crate::telemetry::OPENMETRICS;
+use crate::upkeep::{Level, level};
 
 /// The process lives. Asks nothing: a store that is down is no reason to kill it.
 pub(super) async fn healthz() -> Json<Value> {
@@ -22,11 +23,14 @@ pub(super) async fn readyz(State(shared): State<Shared>) -> Result<Json<Value>, 
         Ok(()) => {
             let parked = shared.store().parked().await?;
             let parked: Vec<String> = parked.iter().map(|one| one.partition.to_string()).collect();
-            Ok(Json(if parked.is_empty() {
-                json!({ "ready": true })
-            } else {
-                json!({ "ready": true, "parked": parked })
-            }))
+            let mut answer = json!({ "ready": true });
+            if !parked.is_empty() {
+                answer["parked"] = json!(parked);
+            }
+            if let Some(room) = room(&shared) {
+                answer["warning"] = json!(room);
+            }
+            Ok(Json(answer))
         }
         Err(error) => Err(ApiError::new(
             axum::http::StatusCode::SERVICE_UNAVAILABLE,
@@ -37,12 +41,33 @@ pub(super) async fn readyz(State(shared): State<Shared>) -> Result<Json<Value>, 
     }
 }
 
+/// What is left of the room, in one sentence, where it is low.
+fn room(shared: &Shared) -> Option<String> {
+    let health = shared.upkeep.now().health?;
+    let level = level(&health);
+    (level != Level::Enough).then(|| {
+        format!(
+            "room is {}: {} of {} bytes are free",
+            level.word(),
+            health.free_bytes.unwrap_or(0),
+            health.total_bytes.unwrap_or(0)
+        )
+    })
+}
+
 /// Metrics, as OpenMetrics text.
 pub(super) async fn metrics(State(shared): State<Shared>) -> Result<Response, ApiError> {
     let standing = shared.content.standing();
     shared
         .telemetry
         .content(standing.loaded_at, standing.refused.is_some());
+    let shown = shared.upkeep.now();
+    let health = shown.health.unwrap_or_default();
+    let mut bytes = vec![("used", health.used_bytes)];
+    bytes.extend(health.free_bytes.map(|free| ("free", free)));
+    bytes.extend(health.total_bytes.map(|total| ("total", total)));
+    let collected = [("runs", shown.collected.runs), ("alerts", shown.collected.alerts)];
+    shared.telemetry.upkeep(&shown.violations, &bytes, &collected);
     let text = shared
         .telemetry
         .scrape(shared.store().as_ref(), shared.now())

@@ -12,6 +12,7 @@ use crate::notify::Reach;
 use crate::run::{self, HaltSwitch};
 use crate::store::Store;
 use crate::telemetry::Telemetry;
+use crate::upkeep::Standing;
 
 /// Everything the surface asks.
 pub struct Services {
@@ -29,6 +30,8 @@ pub struct Services {
     pub telemetry: Arc<Telemetry>,
     /// Who can be told, and the means.
     pub notify: Reach,
+    /// How the store stands.
+    pub upkeep: Arc<Standing>,
     /// The program's version.
     pub version: &'static str,
 }

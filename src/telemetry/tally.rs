@@ -16,7 +16,7 @@ use crate::journal::{Entry, Event, FindingFate};
 use crate::store::{Error, Store};
 
 /// The name its place in the feed is kept under.
-const FOLLOWER: &str = "telemetry";
+pub const FOLLOWER: &str = "telemetry";
 /// Entries read at once.
 const PAGE: usize = 512;
 /// Pages read from one partition per scrape; what is left is read by the next one.

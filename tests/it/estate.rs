@@ -218,6 +218,7 @@ impl Estate {
             })),
             notify: Arc::new(setup.notify),
             name: None,
+            keep: cordon::upkeep::Keep::default(),
         })
         .await
         .unwrap();

@@ -233,6 +233,7 @@ impl House {
             halt: node.halt.clone(),
             telemetry: Arc::new(Telemetry::new("test")),
             notify: node.notify.clone(),
+            upkeep: Arc::default(),
             version: "test",
         });
         let (shut, told) = oneshot::channel::<()>();

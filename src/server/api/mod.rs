@@ -3,6 +3,7 @@
 
 mod alerts;
 mod approvals;
+mod backup;
 mod contained;
 mod content;
 mod halt;
@@ -10,6 +11,7 @@ mod looking;
 mod notifications;
 mod plan;
 mod playbooks;
+mod retention;
 mod routes;
 mod runs;
 mod speaking;

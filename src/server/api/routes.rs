@@ -6,8 +6,8 @@ use axum::http::request::Parts;
 use axum::routing::{get, post};
 
 use super::{
-    alerts, approvals, contained, content, halt, looking, notifications, plan, playbooks, runs, speaking,
-    start, status, store, tokens, undo,
+    alerts, approvals, backup, contained, content, halt, looking, notifications, plan, playbooks, retention,
+    runs, speaking, start, status, store, tokens, undo,
 };
 use crate::server::auth::Who;
 use crate::server::error::ApiError;
@@ -43,6 +43,8 @@ pub(in crate::server) fn routes() -> Router<Shared> {
         .route("/tokens", get(tokens::list).post(tokens::create))
         .route("/playbooks", get(playbooks::list))
         .route("/reload", post(content::reload))
+        .route("/backup", post(backup::make))
+        .route("/retention", get(retention::show))
         .route("/status", get(status::show))
         .route("/store", get(store::show))
         .route("/store/{partition}/recover", post(store::recover))

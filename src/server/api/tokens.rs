@@ -54,12 +54,16 @@ pub(super) struct Created {
     token: String,
 }
 
+/// The first principal, and the members of the group of admins.
+pub(super) fn is_admin(shared: &Shared, who: &str) -> bool {
+    let groups = &shared.handle.context().policy.groups;
+    who == FIRST_PRINCIPAL || groups.0.get(ADMINS).is_some_and(|admins| admins.contains(who))
+}
+
 /// Whoever makes a token can act under its name, and so fill the quorum of an approval alone. So only the first
 /// principal and the group `admins` make tokens; everybody else replaces their own.
 fn may_make(shared: &Shared, who: &str, name: &str, replace: bool) -> Result<(), ApiError> {
-    let groups = &shared.handle.context().policy.groups;
-    let is_admin = who == FIRST_PRINCIPAL || groups.0.get(ADMINS).is_some_and(|admins| admins.contains(who));
-    if is_admin || (replace && who == name) {
+    if is_admin(shared, who) || (replace && who == name) {
         return Ok(());
     }
     Err(ApiError::forbidden(

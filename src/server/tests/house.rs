@@ -126,6 +126,7 @@ impl House {
                 plan: Arc::default(),
                 sender: Sender::new(estate.clone(), &catalog, clock.clone()).unwrap(),
             },
+            upkeep: Arc::default(),
             version: "1.2.3",
         });
         let (name, admin) = bootstrap(store.as_ref(), clock.as_ref()).await.unwrap().unwrap();

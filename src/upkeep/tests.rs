@@ -560,8 +560,8 @@ async fn an_unsound_chain_is_not_copied() {
     let id = run_id(1);
     let mut entry = chain(ChainId::Run(id), 1).remove(0);
     entry.payload = entry.payload.replace("\"w\"", "\"x\"");
-    let mut row_of = MemoryStore::new();
-    create(&mut row_of, id, Some(Time(1)), "").await;
+    let row_of = MemoryStore::new();
+    create(&row_of, id, Some(Time(1)), "").await;
     let row = row_of.run(id.partition(), id).await.unwrap().unwrap();
     let created = store.create_run(id.partition(), NewRun { row, entry }).await;
     assert_eq!(created, Ok(Created::New));

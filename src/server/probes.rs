@@ -23,14 +23,14 @@ pub(super) async fn readyz(State(shared): State<Shared>) -> Result<Json<Value>, 
         Ok(()) => {
             let parked = shared.store().parked().await?;
             let parked: Vec<String> = parked.iter().map(|one| one.partition.to_string()).collect();
-            let mut answer = json!({ "ready": true });
+            let mut answer = serde_json::Map::from_iter([("ready".to_owned(), json!(true))]);
             if !parked.is_empty() {
-                answer["parked"] = json!(parked);
+                answer.insert("parked".to_owned(), json!(parked));
             }
             if let Some(room) = room(&shared) {
-                answer["warning"] = json!(room);
+                answer.insert("warning".to_owned(), json!(room));
             }
-            Ok(Json(answer))
+            Ok(Json(Value::Object(answer)))
         }
         Err(error) => Err(ApiError::new(
             axum::http::StatusCode::SERVICE_UNAVAILABLE,

@@ -80,6 +80,7 @@ pub fn shelf() -> &'static Shelf {
                 title: name,
                 kind: PlaybookKind::Response,
                 on_failure: OnFailure::Keep,
+                ask: None,
                 deadline_ms: DEADLINE_MS,
                 inputs: &BTreeMap::new(),
                 script: &Program::new(format!("{name}.rhai"), *script),

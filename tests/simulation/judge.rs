@@ -325,7 +325,7 @@ impl Court<'_> {
             }
             // A state is set again only when something else was seen there since.
             for sent in lines.iter().filter(|line| line.what == What::Sent) {
-                let before = applied.iter().filter(|line| line.at < sent.at).next_back();
+                let before = applied.iter().rfind(|line| line.at < sent.at);
                 let facet = if matches!(verb, "contain" | "lift") {
                     "network"
                 } else {

@@ -204,7 +204,7 @@ pub async fn overtaken(context: &Context, run: RunId) -> Result<(), Error> {
     match RunState::fold(&entries) {
         Ok(state) => {
             all(context, &state).await?;
-            sweep(context, &state, None).await
+            sweep(context, &state, None, Sweep::Everything).await
         }
         Err(why) => Err(Error::Corrupt { why: why.to_string() }),
     }
@@ -224,12 +224,27 @@ pub async fn unlock_after_the_end(context: &Context) -> Result<(), Error> {
     Ok(())
 }
 
-/// Gives back locks and holds of this run that its journal does not account for. They were taken by an earlier
-/// claim that ended before its intent was durable, so nothing was sent under them.
+/// What [`sweep`] gives back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sweep {
+    /// Locks alone, when a run is taken up again: it most likely prepares the same effects again and has to find their
+    /// shares of holds, because another holder may have let go since, trusting that such a share restores the target.
+    Locks,
+    /// Shares of holds too, once the run asks for nothing more.
+    Everything,
+}
+
+/// Gives back what this run took and its journal does not account for. It was taken by an earlier claim that ended
+/// before its intent was durable, so nothing was sent under it.
 ///
 /// Under a claim, it is renewed between looking and giving back: what is there may be the next worker's, intended in entries
 /// that came after ours were read.
-pub async fn sweep(context: &Context, state: &RunState, claim: Option<&Claim>) -> Result<(), Error> {
+pub async fn sweep(
+    context: &Context,
+    state: &RunState,
+    claim: Option<&Claim>,
+    what: Sweep,
+) -> Result<(), Error> {
     let run = state.header.run;
     let intended = |id: &EffectId| {
         state
@@ -239,7 +254,9 @@ pub async fn sweep(context: &Context, state: &RunState, claim: Option<&Claim>) -
     };
     for partition in Partition::all() {
         let mut taken = context.store.taken_by(partition, run).await?;
-        taken.shares.retain(|share| !intended(&share.effect));
+        taken
+            .shares
+            .retain(|share| what == Sweep::Everything && !intended(&share.effect));
         taken.locks.retain(|lock| !intended(&lock.effect));
         if let Some(claim) = claim.filter(|_| !taken.shares.is_empty() || !taken.locks.is_empty()) {
             let until = context.clock.now().plus_ms(context.claim_ms);

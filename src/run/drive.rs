@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 
 use super::again;
 use super::child;
-use super::cleanup;
+use super::cleanup::{self, Sweep};
 use super::consent;
 use super::context::{Context, NoBundle};
 use super::next::{Next, Progress, Task, is_parkable, next};
@@ -65,7 +65,7 @@ pub async fn drive(context: Arc<Context>, claim: Claim, stop: Arc<AtomicBool>) -
         Err(NoBundle::Store(error)) => return Err(error.into()),
         Err(NoBundle::Gone(why)) => {
             cleanup::all(&context, &state).await?;
-            cleanup::sweep(&context, &state, Some(&claim)).await?;
+            cleanup::sweep(&context, &state, Some(&claim), Sweep::Everything).await?;
             let mut events = consent::closing(&state, "its run was parked");
             events.push(Event::RunParked { why });
             Record::new(context.clone(), claim, state).append(events).await?;
@@ -159,7 +159,13 @@ impl Driver {
             }
             crate::crash::point("run.before-recleanup");
             cleanup::all(&self.context, self.record.state()).await?;
-            cleanup::sweep(&self.context, self.record.state(), Some(self.record.claim())).await?;
+            cleanup::sweep(
+                &self.context,
+                self.record.state(),
+                Some(self.record.claim()),
+                Sweep::Locks,
+            )
+            .await?;
         }
         Ok(())
     }
@@ -305,6 +311,16 @@ impl Driver {
             .any(|event| matches!(event, Event::RunSettled { .. } | Event::RunParked { .. }))
         {
             self.finish_chores().await?;
+            // What an earlier claim took and this one had no use for.
+            if self.record.claim().epoch > 1 {
+                cleanup::sweep(
+                    &self.context,
+                    self.record.state(),
+                    Some(self.record.claim()),
+                    Sweep::Everything,
+                )
+                .await?;
+            }
             crate::crash::point("run.before-settling");
         }
         let answers = events

@@ -852,6 +852,62 @@ async fn locks_and_holds_of_a_dead_claim_that_no_intent_accounts_for_are_given_b
     first.end().await;
 }
 
+/// Found by the crash battery: the first run's lease ended after the second run's worker had died between its hold and
+/// its intent. The host stayed contained, with nobody holding it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hold_of_a_dead_claim_for_which_another_let_go_is_not_forgotten_before_it_is_taken_up() {
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+    let first = Bench::over(store.clone(), &[]);
+    let early = first.run("early", ISOLATE).await;
+    assert_eq!(first.settled(early).await.1, End::Succeeded);
+    first.stop.store(true, std::sync::atomic::Ordering::SeqCst);
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let late = first.run("late", ISOLATE).await;
+    abandoned(&first, late, vec![]).await;
+    // Which effect the dead worker prepared follows from run, step and instance.
+    let scratch = Bench::start(&[]);
+    let same = scratch.run("late", ISOLATE).await;
+    let (state, _) = scratch.settled(same).await;
+    let effect = state.effects_in_order().next().unwrap();
+    let (id, target) = (effect.bound.effect, effect.target.clone().unwrap());
+    scratch.end().await;
+    let hold = crate::store::NewHold {
+        target: target.clone(),
+        facet: "network".into(),
+        effect: id,
+        run: late,
+        at: SystemClock.now(),
+        until: None,
+        prior: Reading {
+            state: "contained".into(),
+            fields: json!({}),
+        },
+        undo: None,
+    };
+    store.hold_take(target.partition(), hold).await.unwrap();
+    // The first run's share ends: others hold still, so nothing is sent.
+    let (state, _) = first.settled(early).await;
+    let other = state.effects_in_order().next().unwrap().bound.effect;
+    let ended = store
+        .hold_end(target.partition(), &target.key(), "network", other)
+        .await;
+    assert_eq!(ended, Ok(crate::store::HoldEnd::Others { remaining: 1 }));
+
+    let second = Bench::over(store, &[]);
+    second.vendor.set("web-07", "contained");
+    assert_eq!(second.settled(late).await.1, End::Succeeded);
+    let undo = second.handle.undo_run(late, "ana", "over").await.unwrap();
+    assert_eq!(second.settled(undo).await.1, End::Succeeded);
+    assert_eq!(
+        second.vendor.state("web-07"),
+        "normal",
+        "it is as it was before the first"
+    );
+    second.assert_tidy(0).await;
+    second.end().await;
+    first.end().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_undo_right_after_containment_does_not_believe_a_reading_that_lags() {
     let bench = Bench::start(&[]);

@@ -15,7 +15,7 @@ use crate::config::{Config, StoreUrl};
 use crate::id::Partition;
 use crate::limits::DUMP_PAGE;
 use crate::store::{Mark, Record, Store};
-use crate::upkeep::{self, BackupFile, CannotCopy, Contents, Told};
+use crate::upkeep::{self, BackupFile, CannotCopy, Contents, NOT_SERVED, Told};
 
 /// A store that no server works on.
 pub struct AtRest {
@@ -80,10 +80,12 @@ pub(super) async fn may_be_served(store: &dyn Store) -> anyhow::Result<()> {
     match store.mark().await.context("failed to look at the store")? {
         None => Ok(()),
         Some(Mark::Moved { to, at }) => {
-            bail!("K061: this store was moved to {to} at {at}: serve that one; what happened since is there")
+            bail!(
+                "{NOT_SERVED}: this store was moved to {to} at {at}: serve that one; what happened since is there"
+            )
         }
         Some(Mark::Filling { from, at }) => bail!(
-            "K061: this store was begun to be filled from {from} at {at} and is not whole: repeat the `cordon restore` or \
+            "{NOT_SERVED}: this store was begun to be filled from {from} at {at} and is not whole: repeat the `cordon restore` or \
              `cordon store migrate`, or begin again with an empty store"
         ),
     }
@@ -117,7 +119,9 @@ pub async fn restore(
     taken?;
     let again = given.context("the backup cannot be read a second time")?;
     if again != *read {
-        bail!("K062: the backup was changed while it was restored");
+        bail!(
+            "the backup was changed while it was restored: it was not trusted, repeat with one that nobody writes to"
+        );
     }
     upkeep::end_copy(store, &read.contents, told).await?;
     Ok(true)

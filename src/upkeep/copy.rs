@@ -3,6 +3,7 @@
 
 use tokio::sync::mpsc;
 
+use super::codes::{DIFFERS, IN_FORCE, NOT_EMPTY, NOT_SERVED, UNSOUND};
 use super::contents::{Contents, Unsound};
 use crate::clock::Time;
 use crate::id::Partition;
@@ -16,30 +17,37 @@ pub enum CannotCopy {
     #[error("{0}")]
     Store(#[from] Error),
     /// Something in the source is not sound; nothing of it is made up for.
-    #[error("K062: {0}")]
+    #[error("{}: {}", UNSOUND, .0)]
     Unsound(#[from] Unsound),
     /// The store to fill holds something else.
-    #[error("K063: the store to fill is not empty: it holds {holds}; give an empty one")]
+    #[error(
+        "{}: the store to fill is not empty: it holds {holds}; give an empty one",
+        NOT_EMPTY
+    )]
     NotEmpty {
         /// What, in one line.
         holds: String,
     },
     /// The store to fill was begun to be filled from elsewhere.
     #[error(
-        "K063: the store to fill was begun to be filled from {from} and that was not finished: finish that, or give an empty one"
+        "{}: the store to fill was begun to be filled from {from} and that was not finished: finish that, or give an empty one",
+        NOT_EMPTY
     )]
     Begun {
         /// From where.
         from: String,
     },
     /// The store went elsewhere.
-    #[error("K061: this store was moved to {to}; what happened since is there")]
+    #[error("{}: this store was moved to {to}; what happened since is there", NOT_SERVED)]
     Moved {
         /// Where to.
         to: String,
     },
     /// A server works on it.
-    #[error("K064: a server still works on {what} (until {until}): stop every server, then try again")]
+    #[error(
+        "{}: a server still works on {what} (until {until}): stop every server, then try again",
+        IN_FORCE
+    )]
     InForce {
         /// A run or a follower.
         what: String,
@@ -47,7 +55,7 @@ pub enum CannotCopy {
         until: Time,
     },
     /// After the copy the stores differ.
-    #[error("K065: after the copy the stores differ: {what}")]
+    #[error("{}: after the copy the stores differ: {what}", DIFFERS)]
     Differs {
         /// In which kinds.
         what: String,

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::mpsc;
 
+use super::codes::UNSOUND;
 use super::contents::{Contents, Unsound};
 use crate::clock::Time;
 use crate::digest::Digest;
@@ -59,7 +60,7 @@ pub enum NotABackup {
     #[error("it cannot be read: {0}")]
     Io(#[from] std::io::Error),
     /// It is something else, or torn.
-    #[error("K062: line {line}: {why}")]
+    #[error("{}: line {line}: {why}", UNSOUND)]
     Torn {
         /// Where.
         line: u64,
@@ -67,13 +68,20 @@ pub enum NotABackup {
         why: String,
     },
     /// A record is not sound.
-    #[error("K062: {0}")]
+    #[error("{}: {}", UNSOUND, .0)]
     Unsound(#[from] Unsound),
     /// It is whole, and not what was written.
-    #[error("K062: the file was changed since it was written: its checksum is another")]
+    #[error(
+        "{}: the file was changed since it was written: its checksum is another",
+        UNSOUND
+    )]
     Changed,
     /// It was written by a newer program.
-    #[error("K062: the file has form {found}, this program knows form {FORM}: use the newer program")]
+    #[error(
+        "{}: the file has form {found}, this program knows form {}: use the newer program",
+        UNSOUND,
+        FORM
+    )]
     Newer {
         /// Its form.
         found: u32,

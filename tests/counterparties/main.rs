@@ -24,6 +24,7 @@ mod scim;
     dead_code,
     reason = "the same files have a test target of their own, which uses all of it"
 )]
+#[allow(unused_imports, reason = "shared with the model tests, which use more of it")]
 #[path = "../model/sequences/mod.rs"]
 mod sequences;
 #[path = "../it/serving.rs"]

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use cordon::range::{Range, RangeConfig, RunningRange};
 use cordon::store::Store;
+use cordon::store::redis::{self, Address, Promise, RedisStore};
 use cordon::store::sqlite::{Options, SqliteStore};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -99,8 +100,22 @@ pub async fn kill_under_load(form: &Form) {
 async fn open(keep: &Keep, house: &Path, prefix: &str) -> Box<dyn Store> {
     match keep {
         Keep::Sqlite => Box::new(SqliteStore::open(house.join("cordon.db"), Options::default()).unwrap()),
-        Keep::Redis(url) => panic!("`{url}` ({prefix}): this build has no store on Redis"),
+        Keep::Redis(url) => Box::new(open_redis(url, prefix).await),
     }
+}
+
+/// A store in Redis, beside whoever else has it.
+pub(super) async fn open_redis(url: &str, prefix: &str) -> RedisStore {
+    let options = redis::Options {
+        address: Address::parse(&format!("{url}?prefix={prefix}")).unwrap(),
+        password: None,
+        sentinel_password: None,
+        ca: None,
+        promise: Promise::default(),
+        node: "judge".to_owned(),
+        witness: None,
+    };
+    RedisStore::open(options).await.unwrap()
 }
 
 /// A prefix that no other battery uses, here or elsewhere.

@@ -11,7 +11,7 @@ use super::{servers, twice};
 use crate::cases::dump::{everything, fill};
 use crate::cases::fixture::Any;
 use cordon::id::Partition;
-use cordon::store::{Counts, Feed as _};
+use cordon::store::Counts;
 
 async fn connect(url: &str) -> MultiplexedConnection {
     let client = ::redis::Client::open(url).unwrap();

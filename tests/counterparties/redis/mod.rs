@@ -1,6 +1,7 @@
 //! Redis and Valkey, alone and durable, as `scripts/counterparties/redis` starts them. Each test takes a prefix of its
 //! own, so that all of them can use the same server.
 
+mod deaths;
 mod durability;
 mod keys;
 mod model;

@@ -273,7 +273,11 @@ impl Court<'_> {
                     }
                     Stage::InDoubt => excused.extend(place),
                     Stage::NotDone(fault) => {
-                        if applied > 0 {
+                        // Whoever changes a target by hand while an answer is lost hides that it was done.
+                        let hidden = place
+                            .as_ref()
+                            .is_some_and(|place| self.estate.was_changed_by_hand(place));
+                        if applied > 0 && !hidden {
                             found.push(format!(
                                 "I4: {run} says that `{verb}` {id} did not happen ({fault}), and it was done"
                             ));

@@ -246,6 +246,9 @@ pub const REDIS_WRITERS: u8 = 4;
 pub const REDIS_READERS: u8 = 2;
 /// How often a node asks the servers for the time and looks whether a partition is parked, ms.
 pub const REDIS_BEAT_MS: u64 = 1_000;
+/// Longest time in which a server's word on the time is of use, ms: it is taken for the middle of the question, so half of
+/// this is how far a node's clock may be off.
+pub const REDIS_TIME_MS: u64 = 250;
 /// Records of one page when everything of a store is read or written.
 pub const DUMP_PAGE: usize = 256;
 /// A page ends after about so many bytes, so that large alerts do not pile up in memory.

@@ -135,13 +135,10 @@ fn prepare(dir: &Path, n: usize, url: &str, durability: Durability, range: &Runn
         Durability::Relaxed => "relaxed",
     };
     std::fs::write(dir.join("store-key"), "11".repeat(32)).unwrap();
-    write(dir, Estate::Company, range, url);
-    let text = std::fs::read_to_string(dir.join("cordon.toml")).unwrap();
-    let more = format!(
-        "url = \"{url}\"\nkey = \"file:store-key\"\nnode = \"node-{n}\"\nwitness = \"witness\"\ndurability = \"{word}\"\n"
+    let store = format!(
+        "url = \"{url}\"\nkey = \"file:store-key\"\nnode = \"node-{n}\"\nwitness = \"witness\"\ndurability = \"{word}\""
     );
-    let text = text.replacen(&format!("url = \"{url}\"\n"), &more, 1);
-    std::fs::write(dir.join("cordon.toml"), text).unwrap();
+    write(dir, Estate::Company, range, &store);
 }
 
 async fn vendor(dir: &TempDir) -> RunningRange {
@@ -157,6 +154,15 @@ async fn judged(what: &str, store: &Any, sent: &[Sent], range: &RunningRange, be
     let facts = Facts::gather(&**store, sent, range.ledger().lines())
         .await
         .unwrap();
+    // Intents bear the servers' time as a node knows it, the ledger this process's.
+    let ahead = [0, 10, 100, 500, 1_000, 2_000, 4_000].map(|ms| {
+        let mut shifted = facts.clone();
+        shifted.ledger.iter_mut().for_each(|line| line.at_ms += ms);
+        (ms, violations(&shifted).len())
+    });
+    say(&format!(
+        "  violations, were a node's clock ahead by ms: {ahead:?}"
+    ));
     let found = violations(&facts);
     for violation in &found {
         say(&format!("VIOLATION: {what}: {violation}"));

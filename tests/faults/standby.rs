@@ -124,9 +124,13 @@ impl Standby {
         (self.servers[n].is_up() && self.servers[n].info("replication", "role") == "master").then_some(n)
     }
 
+    /// A partition's slot, by whoever answers: one server may be stopped or cut off.
     pub fn slot(&self, partition: Partition) -> String {
-        self.any()
-            .ask(&["CLUSTER", "KEYSLOT", &format!("{{{partition}}}")])
+        let key = format!("{{{partition}}}");
+        let up = self.servers.iter().filter(|server| server.is_up());
+        up.map(|server| server.ask(&["CLUSTER", "KEYSLOT", &key]))
+            .find(|slot| slot.parse::<u64>().is_ok())
+            .unwrap_or_default()
     }
 
     /// Who owns a partition's slot, by most members' word.
@@ -149,11 +153,6 @@ impl Standby {
             .max_by_key(|word| words.iter().filter(|other| other == word).count())?;
         let agreed = words.iter().filter(|word| *word == first).count() * 2 > words.len();
         (agreed && !first.is_empty()).then(|| first.clone())
-    }
-
-    fn any(&self) -> &Server {
-        let up = self.servers.iter().find(|server| server.is_up());
-        up.expect("one server is up")
     }
 
     pub fn id(&self, n: usize) -> String {

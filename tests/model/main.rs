@@ -63,7 +63,7 @@ async fn a_store_that_differs_is_told() {
 /// A sequence of refusals would compare nothing.
 #[test]
 fn what_is_drawn_mostly_makes_sense_and_sometimes_does_not() {
-    let answers = answers(300);
+    let answers = answers(1_500);
     let count = |deed: &str, answer: &str| {
         let given = answers.get(deed).map(Vec::as_slice).unwrap_or_default();
         given.iter().filter(|text| text.starts_with(answer)).count()

@@ -21,7 +21,7 @@ use super::witness::Witness;
 use crate::clock::Time;
 use crate::digest::Digest;
 use crate::id::Partition;
-use crate::limits::REDIS_BEAT_MS;
+use crate::limits::{REDIS_BEAT_MS, REDIS_TIME_MS};
 use crate::secret::Secret;
 use crate::store::losses::{Losses, Parked, Recovered, Recovery};
 
@@ -285,7 +285,10 @@ async fn follow(shared: Arc<Shared>, clock: Arc<ServerClock>, wire: Wire) {
         };
         match told {
             Ok(((now, at), open)) => {
-                clock.follow(now, at);
+                // A server that stood still meanwhile says the time of the end, which is not that of the middle.
+                if at.elapsed() <= Duration::from_millis(REDIS_TIME_MS / 2) {
+                    clock.follow(now, at);
+                }
                 wire = Some(open);
             }
             Err(broken) => tracing::debug!("the clock runs on by itself: {}", broken.why),

@@ -141,7 +141,9 @@ pub(super) fn time(text: &str) -> Result<Time> {
         return Ok(Time(exact));
     }
     let score: f64 = text.parse().map_err(unreadable)?;
-    // Saturates, which is right for a moment beyond all others.
-    #[allow(clippy::cast_possible_truncation)]
+    #[allow(
+        clippy::cast_possible_truncation,
+        reason = "saturates, which is right for a moment beyond all others"
+    )]
     Ok(Time(score as i64))
 }

@@ -30,6 +30,17 @@ pub struct Holder {
     pub seen: Option<super::outcome::Verification>,
 }
 
+/// An effect that let go of a hold without restoring, because others held still.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Leaver {
+    /// The effect.
+    pub effect: EffectId,
+    /// Its run.
+    pub run: RunId,
+    /// Since when it had held.
+    pub since: Time,
+}
+
 /// What holds one facet of one target.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Hold {
@@ -43,4 +54,7 @@ pub struct Hold {
     pub undo: Option<Undo>,
     /// Who holds, oldest first. Never empty in the store.
     pub holders: Vec<Holder>,
+    /// Who let go without restoring, the last one last. Where every holder gives up, that one holds again.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left: Vec<Leaver>,
 }

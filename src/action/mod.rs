@@ -7,7 +7,7 @@ mod outcome;
 mod spec;
 mod target;
 
-pub use hold::{Hold, Holder};
+pub use hold::{Hold, Holder, Leaver};
 pub use name::{ActionName, NotAnActionName};
 pub use outcome::{Done, Fault, Outcome, Request, Retry, Verification};
 pub use spec::{ActionSpec, Class, ReadBack, Standing, Undo, UndoSpec, facet_arguments};

@@ -223,6 +223,7 @@ mod tests {
             },
             undo: None,
             holders: holders.collect(),
+            left: vec![],
         }
     }
 

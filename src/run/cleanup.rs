@@ -82,8 +82,14 @@ async fn once(context: &Context, effect: &EffectState, due: Due) -> Result<(), E
     let stage = effect.stage();
     if let Some(facet) = &effect.bound.spec.facet {
         match (&effect.bound.reverts, &stage) {
-            // It never came about, so it holds nothing.
-            (None, Stage::NotDone(_)) => context.store.hold_drop(partition, &key, facet, id).await?,
+            // It never came about, so it holds nothing. Whoever let go because of its share holds again.
+            (None, Stage::NotDone(_)) => {
+                let now = context.clock.now();
+                context
+                    .store
+                    .hold_give_up(partition, &key, facet, id, now)
+                    .await?;
+            }
             (None, Stage::Done | Stage::InDoubt) => {
                 begin_lease(context, effect, facet).await?;
                 if let Some((_, word)) = effect.verification {
@@ -263,9 +269,10 @@ pub async fn sweep(
             context.store.renew(run.partition(), claim, until).await?;
         }
         for share in &taken.shares {
+            let now = context.clock.now();
             context
                 .store
-                .hold_drop(partition, &share.target, &share.facet, share.effect)
+                .hold_give_up(partition, &share.target, &share.facet, share.effect, now)
                 .await?;
         }
         for lock in &taken.locks {

@@ -14,6 +14,7 @@ mod approvals;
 mod budgets;
 mod children;
 mod compensation;
+mod holds;
 mod upgrades;
 
 use super::*;

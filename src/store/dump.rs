@@ -14,7 +14,7 @@ use super::feed::FeedItem;
 use super::notices::Notice;
 use super::runs::RunRow;
 use super::signals::Signal;
-use crate::action::{Holder, Reading, Target, Undo};
+use crate::action::{Holder, Leaver, Reading, Target, Undo};
 use crate::approval::Vote;
 use crate::clock::Time;
 use crate::digest::Digest;
@@ -205,6 +205,9 @@ pub enum Record {
         undo: Option<Undo>,
         /// Who holds.
         holders: Vec<HeldBy>,
+        /// Who let go without restoring, in the order they left.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        left: Vec<Leaver>,
     },
     /// A place in a budget.
     Budget {

@@ -70,7 +70,7 @@ pub struct Took {
 pub enum HoldEnd {
     /// This effect holds nothing (any more).
     NotHeld,
-    /// Others hold it still; this effect's share is gone.
+    /// Others hold it still; this effect's share is gone, and the hold remembers that it left ([`Hold::left`]).
     Others {
         /// How many.
         remaining: usize,
@@ -161,13 +161,27 @@ pub trait Targets {
         effect: EffectId,
     ) -> Result<HoldEnd>;
 
-    /// Forgets an effect's hold: it was restored, or never came about. Nothing happens when there is none.
+    /// Forgets an effect's hold, because it was restored. Nothing happens when there is none.
     async fn hold_drop(
         &self,
         partition: Partition,
         target: &str,
         facet: &str,
         effect: EffectId,
+    ) -> Result<()>;
+
+    /// Forgets an effect's hold, because the effect never came about. Where nobody holds the facet any more then (whoever
+    /// is ending does not count) and somebody let go of it before without restoring, trusting that this share would, the
+    /// last to do so holds again, with a lease that ends `at`: how it is restored stands in the journal of its run. An
+    /// effect that let go before and never came about is forgotten as one that left. Otherwise nothing happens when the
+    /// effect holds nothing.
+    async fn hold_give_up(
+        &self,
+        partition: Partition,
+        target: &str,
+        facet: &str,
+        effect: EffectId,
+        at: Time,
     ) -> Result<()>;
 
     /// Sets when a hold ends, and how often ending it has failed. `Missing` when the effect holds nothing.

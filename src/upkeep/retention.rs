@@ -66,8 +66,10 @@ fn before(now: Time, ms: u64) -> Time {
 async fn needed(store: &dyn Store) -> Result<HashSet<RunId>, Error> {
     let mut runs = HashSet::new();
     for partition in Partition::all() {
-        let holds = store.holds(partition).await?.into_iter();
-        runs.extend(holds.flat_map(|hold| hold.holders).map(|holder| holder.run));
+        for hold in store.holds(partition).await? {
+            runs.extend(hold.holders.iter().map(|holder| holder.run));
+            runs.extend(hold.left.iter().map(|leaver| leaver.run));
+        }
         runs.extend(store.locks(partition).await?.into_iter().map(|lock| lock.run));
     }
     Ok(runs)

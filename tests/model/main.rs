@@ -94,6 +94,7 @@ fn what_is_drawn_mostly_makes_sense_and_sometimes_does_not() {
         ("HoldTake", "Took { first: false"),
         ("HoldEnd", "Others"),
         ("HoldEnd", "Last"),
+        ("HoldGiveUp", "()"),
         ("HoldUntil", "()"),
         ("Reserve", "Granted"),
         ("Reserve", "Spent"),

@@ -178,6 +178,7 @@ faulty! {
         writes fn hold_take(partition: Partition, hold: NewHold) -> Took;
         writes fn hold_end(partition: Partition, target: &str, facet: &str, effect: EffectId) -> HoldEnd;
         writes fn hold_drop(partition: Partition, target: &str, facet: &str, effect: EffectId) -> ();
+        writes fn hold_give_up(partition: Partition, target: &str, facet: &str, effect: EffectId, at: Time) -> ();
         writes fn hold_until(partition: Partition, target: &str, facet: &str, effect: EffectId, until: Option<Time>, tries: u32) -> ();
         writes fn hold_seen(partition: Partition, target: &str, facet: &str, effect: EffectId, seen: Verification) -> ();
         reads fn hold(partition: Partition, target: &str, facet: &str) -> Option<Hold>;

@@ -244,6 +244,7 @@ fn hold() -> Hold {
             fields: Value::Null,
         },
         undo: None,
+        left: vec![],
         holders: vec![Holder {
             effect: effect_id(),
             run: run_id(),

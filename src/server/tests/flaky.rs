@@ -96,6 +96,7 @@ pass_on!(Targets {
     fn hold_take(partition: Partition, hold: NewHold) -> Took;
     fn hold_end(partition: Partition, target: &str, facet: &str, effect: EffectId) -> HoldEnd;
     fn hold_drop(partition: Partition, target: &str, facet: &str, effect: EffectId) -> ();
+    fn hold_give_up(partition: Partition, target: &str, facet: &str, effect: EffectId, at: Time) -> ();
     fn hold_until(partition: Partition, target: &str, facet: &str, effect: EffectId, until: Option<Time>, tries: u32) -> ();
     fn hold_seen(partition: Partition, target: &str, facet: &str, effect: EffectId, seen: Verification) -> ();
     fn hold(partition: Partition, target: &str, facet: &str) -> Option<Hold>;

@@ -186,6 +186,7 @@ fn of_targets(part: &Part, kind: Kind) -> Vec<Record> {
                             first: *first,
                         })
                         .collect(),
+                    left: held.left.clone(),
                 })
                 .collect()
         }
@@ -332,10 +333,12 @@ fn put(part: &mut Part, record: Record) {
             prior,
             undo,
             holders,
+            left,
         } => {
             let held = Held {
                 prior,
                 undo,
+                left,
                 holders: holders
                     .into_iter()
                     .map(|share| (share.holder, share.first))

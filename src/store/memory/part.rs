@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use crate::action::{Holder, Reading, Target, Undo};
+use crate::action::{Holder, Leaver, Reading, Target, Undo};
 use crate::approval::Vote;
 use crate::clock::Time;
 use crate::digest::Digest;
@@ -93,6 +93,8 @@ pub(super) struct Held {
     pub(super) undo: Option<Undo>,
     /// In the order they came, each with whether it was the first.
     pub(super) holders: Vec<(Holder, bool)>,
+    /// Who let go without restoring, the last one last.
+    pub(super) left: Vec<Leaver>,
 }
 
 /// What belongs to the whole instance.

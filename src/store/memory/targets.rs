@@ -4,7 +4,7 @@ use async_trait::async_trait;
 
 use super::MemoryStore;
 use super::part::{Held, Part};
-use crate::action::{Hold, Holder, Verification};
+use crate::action::{Hold, Holder, Leaver, Verification};
 use crate::clock::Time;
 use crate::id::{EffectId, Partition, RunId};
 use crate::store::error::{Error, Result};
@@ -26,6 +26,7 @@ impl Held {
             prior: self.prior.clone(),
             undo: self.undo.clone(),
             holders,
+            left: self.left.clone(),
         }
     }
 
@@ -122,6 +123,7 @@ impl Targets for MemoryStore {
             prior: hold.prior,
             undo: hold.undo,
             holders: Vec::new(),
+            left: Vec::new(),
         });
         if let Some((holder, first)) = held
             .holders
@@ -132,6 +134,7 @@ impl Targets for MemoryStore {
             let first = *first;
             return Ok(held.took(first));
         }
+        held.left.retain(|one| one.effect != hold.effect);
         let first = held.holders.is_empty();
         let holder = Holder {
             effect: hold.effect,
@@ -158,13 +161,18 @@ impl Targets for MemoryStore {
         let Some(held) = part.held_mut(target, facet) else {
             return Ok(HoldEnd::NotHeld);
         };
-        if held.holder_mut(effect).is_none() {
+        let Some(ours) = held.holder_mut(effect).cloned() else {
             return Ok(HoldEnd::NotHeld);
-        }
+        };
         let others = |(holder, _): &&(Holder, bool)| holder.effect != effect && !holder.ending;
         let remaining = held.holders.iter().filter(others).count();
         if remaining > 0 {
             held.holders.retain(|(holder, _)| holder.effect != effect);
+            held.left.push(Leaver {
+                effect,
+                run: ours.run,
+                since: ours.since,
+            });
             return Ok(HoldEnd::Others { remaining });
         }
         if let Some(holder) = held.holder_mut(effect) {
@@ -190,6 +198,44 @@ impl Targets for MemoryStore {
             if held.holders.is_empty() {
                 part.holds.remove(&(target.to_owned(), facet.to_owned()));
             }
+        }
+        Ok(())
+    }
+
+    async fn hold_give_up(
+        &self,
+        partition: Partition,
+        target: &str,
+        facet: &str,
+        effect: EffectId,
+        at: Time,
+    ) -> Result<()> {
+        home::of_target(partition, target)?;
+        let mut part = self.part(partition)?;
+        let Some(held) = part.held_mut(target, facet) else {
+            return Ok(());
+        };
+        held.left.retain(|one| one.effect != effect);
+        if held.holder_mut(effect).is_none() {
+            return Ok(());
+        }
+        held.holders.retain(|(holder, _)| holder.effect != effect);
+        if held.holders.iter().all(|(holder, _)| holder.ending)
+            && let Some(leaver) = held.left.pop()
+        {
+            let holder = Holder {
+                effect: leaver.effect,
+                run: leaver.run,
+                since: leaver.since,
+                until: Some(at),
+                tries: 0,
+                ending: false,
+                seen: None,
+            };
+            held.holders.push((holder, false));
+        }
+        if held.holders.is_empty() {
+            part.holds.remove(&(target.to_owned(), facet.to_owned()));
         }
         Ok(())
     }

@@ -147,6 +147,7 @@ fn hold(answer: &mut Answer) -> Result<Record> {
                 first: share.first,
             })
             .collect(),
+        left: targets::leavers(answer)?,
     })
 }
 
@@ -192,13 +193,15 @@ impl Args {
                 prior,
                 undo,
                 holders,
+                left,
                 ..
             } => {
                 let args = self.json(target)?.json(prior)?.json(undo)?.put(holders.len());
-                (1_u64..).zip(holders).try_fold(args, |args, (place, held)| {
+                let args = (1_u64..).zip(holders).try_fold(args, |args, (place, held)| {
                     args.put(held.holder.effect)
                         .share(place, held.first, &held.holder)
-                })?
+                })?;
+                args.leavers(holders.len() + 1, left)
             }
             Record::Feed { last } => self.put(last),
             Record::Switches(switches) => self.json(switches)?,

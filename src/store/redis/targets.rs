@@ -6,7 +6,7 @@ use super::RedisStore;
 use super::answer::{Answer, read_word, time, unreadable};
 use super::args::{Args, to_word};
 use super::call::{PAGE, rows};
-use crate::action::{Hold, Holder, Verification};
+use crate::action::{Hold, Holder, Leaver, Verification};
 use crate::clock::Time;
 use crate::id::{EffectId, Partition, RunId};
 use crate::store::error::{Error, Result};
@@ -63,7 +63,37 @@ pub(super) fn share(answer: &mut Answer) -> Result<Kept> {
     kept(answer.parse()?, &answer.text()?)
 }
 
+/// Those who let go, the last one last.
+pub(super) fn leavers(answer: &mut Answer) -> Result<Vec<Leaver>> {
+    let mut leavers = answer.list()?.each(|one| {
+        let effect = one.parse()?;
+        let text = one.text()?;
+        let parts: Vec<&str> = text.split(' ').collect();
+        let [place, run, since] = parts.as_slice() else {
+            return Err(unreadable(format_args!("`{text}` is nobody who let go")));
+        };
+        let leaver = Leaver {
+            effect,
+            run: run.parse().map_err(unreadable)?,
+            since: time(since)?,
+        };
+        Ok((place.parse::<u64>().map_err(unreadable)?, leaver))
+    })?;
+    leavers.sort_by_key(|(place, _)| *place);
+    Ok(leavers.into_iter().map(|(_, leaver)| leaver).collect())
+}
+
 impl Args {
+    /// How many let go, then each as it is kept. `place` is the first that is free.
+    pub(super) fn leavers(self, place: usize, leavers: &[Leaver]) -> Args {
+        (place..)
+            .zip(leavers)
+            .fold(self.put(leavers.len()), |args, (place, leaver)| {
+                args.put(leaver.effect)
+                    .put(format_args!("{place} {} {}", leaver.run, leaver.since.0))
+            })
+    }
+
     /// A share as it is kept.
     pub(super) fn share(self, place: u64, first: bool, holder: &Holder) -> Result<Args> {
         let seen = match holder.seen {
@@ -95,6 +125,7 @@ fn hold(answer: &mut Answer) -> Result<(String, Hold)> {
         prior,
         undo,
         holders: shares.into_iter().map(|share| share.holder).collect(),
+        left: leavers(answer)?,
     };
     Ok((name, hold))
 }
@@ -224,6 +255,19 @@ impl Targets for RedisStore {
         home::of_target(partition, target)?;
         let args = Args::new().put(name(target, facet)).put(effect);
         self.write(partition, "hold_drop", args).await.map(drop)
+    }
+
+    async fn hold_give_up(
+        &self,
+        partition: Partition,
+        target: &str,
+        facet: &str,
+        effect: EffectId,
+        at: Time,
+    ) -> Result<()> {
+        home::of_target(partition, target)?;
+        let args = Args::new().put(name(target, facet)).put(effect).time(at);
+        self.write(partition, "hold_give_up", args).await.map(drop)
     }
 
     async fn hold_until(

@@ -7,7 +7,7 @@ use super::approvals::{approval_row, votes};
 use super::failure::{Failure, Fallible};
 use super::row::{Ask as _, json, rows, uint, word, word_or_none};
 use super::{alerts, journal, notices, runs, signals};
-use crate::action::Holder;
+use crate::action::{Holder, Leaver};
 use crate::clock::Time;
 use crate::digest::Digest;
 use crate::id::{AlertId, Partition, RunId};
@@ -334,13 +334,28 @@ fn hold(connection: &Connection, name: &str) -> Fallible<Option<Record>> {
             })
         },
     )?;
+    let left = connection.all(
+        "SELECT effect, run, since FROM leavers WHERE key = ?1 AND facet = ?2 ORDER BY place",
+        [key, facet],
+        leaver,
+    )?;
     Ok(Some(Record::Hold {
         target,
         facet: facet.to_owned(),
         prior,
         undo,
         holders,
+        left,
     }))
+}
+
+/// Who let go of a hold, from a row.
+pub(super) fn leaver(row: &Row<'_>) -> rusqlite::Result<Leaver> {
+    Ok(Leaver {
+        effect: word(row, "effect")?,
+        run: word(row, "run")?,
+        since: row.get("since")?,
+    })
 }
 
 fn budget(connection: &Connection, name: &str) -> Fallible<Option<Record>> {

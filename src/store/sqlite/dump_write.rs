@@ -5,8 +5,8 @@ use rusqlite::{Connection, params};
 use super::dump_read::record;
 use super::failure::Fallible;
 use super::row::{Ask as _, int, to_json, to_word};
-use super::{approvals, journal, notices, signals};
-use crate::action::{Reading, Target, Undo};
+use super::{approvals, journal, notices, signals, targets};
+use crate::action::{Leaver, Reading, Target, Undo};
 use crate::clock::Time;
 use crate::id::Partition;
 use crate::store::alerts::AlertRow;
@@ -119,7 +119,14 @@ fn put(connection: &Connection, partition: Partition, new: &Record) -> Fallible<
             prior,
             undo,
             holders,
-        } => put_hold(connection, partition, (target, facet), (prior, undo), holders)?,
+            left,
+        } => put_hold(
+            connection,
+            partition,
+            (target, facet),
+            (prior, undo),
+            (holders, left),
+        )?,
         Record::Budget { scope, member, at } => {
             let sql = "INSERT INTO budgets (scope, member, partition, at) VALUES (?1, ?2, ?3, ?4)";
             connection.run(sql, params![scope, member, here, at])?;
@@ -200,7 +207,7 @@ fn put_hold(
     partition: Partition,
     (target, facet): (&Target, &str),
     (prior, undo): (&Reading, &Option<Undo>),
-    shares: &[HeldBy],
+    (shares, left): (&[HeldBy], &[Leaver]),
 ) -> Fallible<()> {
     let key = target.key();
     connection.run(
@@ -234,6 +241,9 @@ fn put_hold(
                 holder.seen.as_ref().map(to_word).transpose()?,
             ],
         )?;
+    }
+    for leaver in left {
+        targets::note_leaver(connection, partition, (&key, facet), leaver)?;
     }
     Ok(())
 }

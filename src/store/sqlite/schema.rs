@@ -13,7 +13,7 @@ pub(super) const APPLICATION: i64 = 0x434f_5244;
 pub(super) const VERSION: i64 = 1 + STEPS.len() as i64;
 
 /// What each version has more than the one before it, from the second on. Never changed, only added to.
-const STEPS: [&str; 5] = [
+const STEPS: [&str; 6] = [
     "
 CREATE TABLE followers (
     partition INTEGER NOT NULL,
@@ -94,6 +94,19 @@ CREATE TABLE signals (
     principal TEXT NOT NULL,
     content TEXT NOT NULL,
     PRIMARY KEY (run, id)
+) STRICT, WITHOUT ROWID;
+",
+    "
+CREATE TABLE leavers (
+    key TEXT NOT NULL,
+    facet TEXT NOT NULL,
+    effect TEXT NOT NULL,
+    partition INTEGER NOT NULL,
+    place INTEGER NOT NULL,
+    run TEXT NOT NULL,
+    since INTEGER NOT NULL,
+    PRIMARY KEY (key, facet, effect),
+    FOREIGN KEY (key, facet) REFERENCES holds (key, facet)
 ) STRICT, WITHOUT ROWID;
 ",
 ];

@@ -4,10 +4,11 @@ use async_trait::async_trait;
 use rusqlite::{Connection, Params, params};
 
 use super::SqliteStore;
+use super::dump_read::leaver;
 use super::failure::Fallible;
 use super::job::Weight;
 use super::row::{Ask as _, json, rows, to_json, to_word, word, word_or_none};
-use crate::action::{Hold, Holder, Reading, Undo, Verification};
+use crate::action::{Hold, Holder, Leaver, Reading, Undo, Verification};
 use crate::clock::Time;
 use crate::id::{EffectId, Partition, RunId};
 use crate::store::error::{Error, Result};
@@ -103,43 +104,68 @@ fn join(connection: &Connection, partition: Partition, hold: &NewHold, share: &S
         ],
     )?;
     let first = made > 0;
+    forget_leaver(connection, share)?;
+    let who = Leaver {
+        effect: hold.effect,
+        run: hold.run,
+        since: hold.at,
+    };
+    add(connection, partition, share, &who, hold.until, first)?;
+    Ok(first)
+}
+
+/// Adds somebody to the holders of a facet, as the last.
+fn add(
+    connection: &Connection,
+    partition: Partition,
+    of: &Share,
+    who: &Leaver,
+    until: Option<Time>,
+    first: bool,
+) -> Fallible<()> {
     connection.run(
         "INSERT INTO holders (key, facet, effect, partition, place, was_first, run, since, until, tries, ending)
          VALUES (?1, ?2, ?3, ?4,
                  (SELECT coalesce(max(place), 0) + 1 FROM holders WHERE key = ?1 AND facet = ?2),
                  ?5, ?6, ?7, ?8, 0, 0)",
         params![
-            share.key,
-            share.facet,
-            share.effect,
+            of.key,
+            of.facet,
+            who.effect.to_string(),
             partition.index(),
             first,
-            hold.run.to_string(),
-            hold.at,
-            hold.until,
+            who.run.to_string(),
+            who.since,
+            until,
         ],
     )?;
-    Ok(first)
+    Ok(())
 }
 
-fn end(connection: &Connection, share: &Share) -> Fallible<HoldEnd> {
-    let ours = connection.one(
-        "SELECT 1 FROM holders WHERE key = ?1 AND facet = ?2 AND effect = ?3",
-        [&share.key, &share.facet, &share.effect],
-        |_| Ok(()),
-    )?;
-    let restores = restores(connection, share)?;
-    let (Some(()), Some((prior, undo))) = (ours, restores) else {
-        return Ok(HoldEnd::NotHeld);
-    };
-    let remaining = connection.one(
+/// The others that hold and are not ending.
+fn others(connection: &Connection, share: &Share) -> Fallible<usize> {
+    let others = connection.one(
         "SELECT count(*) FROM holders WHERE key = ?1 AND facet = ?2 AND effect <> ?3 AND NOT ending",
         [&share.key, &share.facet, &share.effect],
         |row| row.get::<_, i64>(0),
     )?;
-    let remaining = usize::try_from(remaining.unwrap_or(0)).unwrap_or(0);
+    Ok(usize::try_from(others.unwrap_or(0)).unwrap_or(0))
+}
+
+fn end(connection: &Connection, partition: Partition, share: &Share) -> Fallible<HoldEnd> {
+    let ours = connection.one(
+        "SELECT effect, run, since FROM holders WHERE key = ?1 AND facet = ?2 AND effect = ?3",
+        [&share.key, &share.facet, &share.effect],
+        leaver,
+    )?;
+    let restores = restores(connection, share)?;
+    let (Some(ours), Some((prior, undo))) = (ours, restores) else {
+        return Ok(HoldEnd::NotHeld);
+    };
+    let remaining = others(connection, share)?;
     if remaining > 0 {
         remove(connection, share)?;
+        note_leaver(connection, partition, (&share.key, &share.facet), &ours)?;
         return Ok(HoldEnd::Others { remaining });
     }
     connection.run(
@@ -149,22 +175,77 @@ fn end(connection: &Connection, share: &Share) -> Fallible<HoldEnd> {
     Ok(HoldEnd::Last { prior, undo })
 }
 
-fn remove(connection: &Connection, share: &Share) -> Fallible<()> {
-    connection.run(
+/// Removes a share; says whether it was there.
+fn remove(connection: &Connection, share: &Share) -> Fallible<bool> {
+    let removed = connection.run(
         "DELETE FROM holders WHERE key = ?1 AND facet = ?2 AND effect = ?3",
+        [&share.key, &share.facet, &share.effect],
+    )?;
+    Ok(removed > 0)
+}
+
+fn forget(connection: &Connection, share: &Share) -> Fallible<()> {
+    remove(connection, share)?;
+    for table in ["leavers", "holds"] {
+        connection.run(
+            &format!(
+                "DELETE FROM {table} WHERE key = ?1 AND facet = ?2
+                 AND NOT EXISTS (SELECT 1 FROM holders WHERE holders.key = ?1 AND holders.facet = ?2)"
+            ),
+            [&share.key, &share.facet],
+        )?;
+    }
+    Ok(())
+}
+
+/// Adds one who let go, as the last.
+pub(super) fn note_leaver(
+    connection: &Connection,
+    partition: Partition,
+    (key, facet): (&str, &str),
+    leaver: &Leaver,
+) -> Fallible<()> {
+    connection.run(
+        "INSERT INTO leavers (key, facet, effect, partition, place, run, since)
+         VALUES (?1, ?2, ?3, ?4,
+                 (SELECT coalesce(max(place), 0) + 1 FROM leavers WHERE key = ?1 AND facet = ?2), ?5, ?6)",
+        params![
+            key,
+            facet,
+            leaver.effect.to_string(),
+            partition.index(),
+            leaver.run.to_string(),
+            leaver.since,
+        ],
+    )?;
+    Ok(())
+}
+
+fn forget_leaver(connection: &Connection, share: &Share) -> Fallible<()> {
+    connection.run(
+        "DELETE FROM leavers WHERE key = ?1 AND facet = ?2 AND effect = ?3",
         [&share.key, &share.facet, &share.effect],
     )?;
     Ok(())
 }
 
-fn forget(connection: &Connection, share: &Share) -> Fallible<()> {
-    remove(connection, share)?;
-    connection.run(
-        "DELETE FROM holds WHERE key = ?1 AND facet = ?2
-         AND NOT EXISTS (SELECT 1 FROM holders WHERE holders.key = ?1 AND holders.facet = ?2)",
-        [&share.key, &share.facet],
-    )?;
-    Ok(())
+fn give_up(connection: &Connection, partition: Partition, share: &Share, at: Time) -> Fallible<()> {
+    forget_leaver(connection, share)?;
+    if !remove(connection, share)? {
+        return Ok(());
+    }
+    if others(connection, share)? == 0 {
+        let last = connection.one(
+            "SELECT effect, run, since FROM leavers WHERE key = ?1 AND facet = ?2 ORDER BY place DESC LIMIT 1",
+            [&share.key, &share.facet],
+            leaver,
+        )?;
+        if let Some(last) = last {
+            forget_leaver(connection, &Share::new(&share.key, &share.facet, last.effect))?;
+            add(connection, partition, share, &last, Some(at), false)?;
+        }
+    }
+    forget(connection, share)
 }
 
 /// The holds that fit a condition over `holds`, by target key and facet.
@@ -172,7 +253,10 @@ fn holds(connection: &Connection, condition: &str, values: impl Params) -> Falli
     let rows = connection.all(
         &format!(
             "SELECT holds.key AS key, holds.facet AS facet, target, prior, undo,
-                    effect, run, since, until, tries, ending, seen
+                    effect, run, since, until, tries, ending, seen,
+                    (SELECT json_group_array(json_object('effect', effect, 'run', run, 'since', since)) FROM
+                        (SELECT effect, run, since FROM leavers
+                         WHERE leavers.key = holds.key AND leavers.facet = holds.facet ORDER BY place)) AS leavers
              FROM holds JOIN holders USING (key, facet)
              WHERE {condition} ORDER BY holds.key, holds.facet, since, place"
         ),
@@ -193,6 +277,7 @@ fn holds(connection: &Connection, condition: &str, values: impl Params) -> Falli
                     ending: row.get("ending")?,
                     seen: word_or_none(row, "seen")?,
                 }],
+                left: json(row, "leavers")?,
             };
             Ok((key, hold))
         },
@@ -299,8 +384,10 @@ impl Targets for SqliteStore {
     ) -> Result<HoldEnd> {
         home::of_target(partition, target)?;
         let share = Share::new(target, facet, effect);
-        self.write(Weight::Durable, move |connection| end(connection, &share))
-            .await
+        self.write(Weight::Durable, move |connection| {
+            end(connection, partition, &share)
+        })
+        .await
     }
 
     async fn hold_drop(
@@ -314,6 +401,22 @@ impl Targets for SqliteStore {
         let share = Share::new(target, facet, effect);
         self.write(Weight::Durable, move |connection| forget(connection, &share))
             .await
+    }
+
+    async fn hold_give_up(
+        &self,
+        partition: Partition,
+        target: &str,
+        facet: &str,
+        effect: EffectId,
+        at: Time,
+    ) -> Result<()> {
+        home::of_target(partition, target)?;
+        let share = Share::new(target, facet, effect);
+        self.write(Weight::Durable, move |connection| {
+            give_up(connection, partition, &share, at)
+        })
+        .await
     }
 
     async fn hold_until(

@@ -153,6 +153,114 @@ pub async fn a_dropped_hold_is_gone_and_may_be_taken_anew(store: Any) {
     assert_eq!((anew.first, anew.prior), (true, reading("before 4")));
 }
 
+/// Gives the share of an effect up, twice: the answer to the first was lost.
+async fn give_up(store: &Any, n: usize, at: i64) {
+    let key = target(0, here()).key();
+    for at in [at, at + 1] {
+        let gave_up = store.hold_give_up(here(), &key, NETWORK, effect(n), Time(at));
+        gave_up.await.unwrap();
+    }
+}
+
+async fn left(store: &Any) -> Vec<usize> {
+    let holds = store.holds(here()).await.unwrap();
+    let number = |id| (0..10).find(|n| effect(*n) == id).unwrap();
+    holds
+        .iter()
+        .flat_map(|hold| &hold.left)
+        .map(|leaver| number(leaver.effect))
+        .collect()
+}
+
+pub async fn who_left_holds_again_when_the_last_share_is_given_up(store: Any) {
+    for n in 1..=4 {
+        take(&store, n, 100 * n as i64, Some(500)).await;
+    }
+    for n in [1, 2] {
+        assert!(matches!(end(&store, n).await, HoldEnd::Others { .. }));
+        assert_eq!(end(&store, n).await, HoldEnd::NotHeld);
+    }
+    assert_eq!(left(&store).await, [1, 2]);
+    let key = target(0, here()).key();
+    let found = store.hold(here(), &key, NETWORK).await.unwrap().unwrap();
+    let run = new_hold(&found.target, 2, 0, None).run;
+    assert_eq!((found.left[1].run, found.left[1].since), (run, Time(200)));
+    // Its run is needed, and has nothing to give back.
+    assert_eq!(store.taken_by(here(), run).await, Ok(Taken::default()));
+    // Somebody holds still.
+    give_up(&store, 3, 700).await;
+    assert_eq!(holders(&store).await, [(4, false)]);
+    give_up(&store, 4, 710).await;
+    let holds = store.holds(here()).await.unwrap();
+    let again = &holds[0].holders[0];
+    assert_eq!(
+        (holds[0].holders.len(), again.effect, again.run),
+        (1, effect(2), run)
+    );
+    assert_eq!(
+        (again.since, again.until, again.tries, again.ending, again.seen),
+        (Time(200), Some(Time(710)), 0, false, None)
+    );
+    assert_eq!(
+        (&holds[0].prior, left(&store).await),
+        (&reading("before 1"), vec![1])
+    );
+    assert_eq!(store.next_lease_end(here()).await, Ok(Some(Time(710))));
+    assert_eq!(store.taken_by(here(), run).await.unwrap().shares.len(), 1);
+    assert_eq!(end(&store, 2).await, last("before 1"));
+    drop_hold(&store, 2).await;
+    assert_eq!(store.holds(here()).await, Ok(vec![]));
+    // Whoever holds alone and gives up leaves nothing.
+    take(&store, 5, 800, None).await;
+    give_up(&store, 5, 810).await;
+    assert_eq!(store.holds(here()).await, Ok(vec![]));
+    assert_eq!(store.next_lease_end(here()).await, Ok(None));
+}
+
+pub async fn a_restored_hold_brings_nobody_back(store: Any) {
+    take(&store, 1, 100, None).await;
+    take(&store, 2, 100, None).await;
+    assert_eq!(end(&store, 1).await, HoldEnd::Others { remaining: 1 });
+    assert_eq!(end(&store, 2).await, last("before 1"));
+    // One that comes while the last is ending, and gives up: the restore of the other may have been sent before the
+    // first came into force.
+    take(&store, 3, 200, None).await;
+    give_up(&store, 3, 300).await;
+    assert_eq!(holders(&store).await, [(2, true), (1, false)]);
+    // It holds once more, and is one that left no longer.
+    take(&store, 4, 400, None).await;
+    assert_eq!(end(&store, 1).await, HoldEnd::Others { remaining: 1 });
+    assert_eq!(left(&store).await, [1]);
+    take(&store, 1, 500, None).await;
+    assert!(left(&store).await.is_empty());
+    for n in [1, 4] {
+        drop_hold(&store, n).await;
+    }
+    assert_eq!(holders(&store).await, [(2, true)]);
+    drop_hold(&store, 2).await;
+    assert_eq!(store.holds(here()).await, Ok(vec![]));
+    take(&store, 5, 600, None).await;
+    give_up(&store, 5, 610).await;
+    assert_eq!(store.holds(here()).await, Ok(vec![]));
+}
+
+pub async fn one_that_left_and_never_came_about_is_not_brought_back(store: Any) {
+    take(&store, 1, 100, None).await;
+    take(&store, 2, 100, None).await;
+    assert_eq!(end(&store, 1).await, HoldEnd::Others { remaining: 1 });
+    // It is restored as one that holds nothing: that says nothing of what it left.
+    drop_hold(&store, 1).await;
+    assert_eq!(left(&store).await, [1]);
+    give_up(&store, 1, 200).await;
+    assert_eq!(
+        (left(&store).await, holders(&store).await),
+        (vec![], vec![(2, false)])
+    );
+    give_up(&store, 9, 200).await;
+    give_up(&store, 2, 300).await;
+    assert_eq!(store.holds(here()).await, Ok(vec![]));
+}
+
 pub async fn due_holders_come_longest_over_first_with_their_tries(store: Any) {
     assert_eq!(store.next_lease_end(here()).await, Ok(None));
     for (n, until) in [(1, Some(300)), (2, None), (3, Some(200)), (4, Some(900))] {
@@ -309,6 +417,8 @@ pub async fn hold_operations_refuse_another_partition(store: Any) {
     assert_wrong_partition(store.hold_take(far, new_hold(&one, 2, 1, None)).await);
     assert_wrong_partition(store.hold_end(far, &key, NETWORK, held_by).await);
     assert_wrong_partition(store.hold_drop(far, &key, NETWORK, held_by).await);
+    let gave_up = store.hold_give_up(far, &key, NETWORK, held_by, Time(1));
+    assert_wrong_partition(gave_up.await);
     assert_wrong_partition(store.hold_until(far, &key, NETWORK, held_by, None, 1).await);
     assert_wrong_partition(
         store

@@ -90,6 +90,9 @@ macro_rules! contract_suite {
                     ending_is_repeated_until_dropped
                     a_hold_taken_while_the_last_one_ends
                     a_dropped_hold_is_gone_and_may_be_taken_anew
+                    who_left_holds_again_when_the_last_share_is_given_up
+                    a_restored_hold_brings_nobody_back
+                    one_that_left_and_never_came_about_is_not_brought_back
                     due_holders_come_longest_over_first_with_their_tries
                     what_was_last_seen_is_kept
                     facets_are_held_apart

@@ -228,6 +228,12 @@ impl Drawn {
                 facet,
                 effect,
             },
+            72..74 if self.flag(1) => Deed::HoldGiveUp {
+                target,
+                facet,
+                effect,
+                at,
+            },
             72..74 => Deed::HoldDrop {
                 target,
                 facet,

@@ -105,6 +105,12 @@ pub enum Deed {
         facet: usize,
         effect: usize,
     },
+    HoldGiveUp {
+        target: usize,
+        facet: usize,
+        effect: usize,
+        at: i64,
+    },
     HoldUntil {
         target: usize,
         facet: usize,

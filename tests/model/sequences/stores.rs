@@ -180,6 +180,19 @@ pub async fn perform(store: &Any, op: &Op) -> String {
                     .await,
             )
         }
+        Deed::HoldGiveUp {
+            target,
+            facet,
+            effect,
+            at: moment,
+        } => {
+            let (key, effect) = (things::target(*target).key(), things::effect(*effect));
+            told(
+                store
+                    .hold_give_up(at(*target), &key, FACETS[*facet], effect, time(moment))
+                    .await,
+            )
+        }
         Deed::HoldUntil {
             target,
             facet,

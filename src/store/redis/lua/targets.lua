@@ -1,6 +1,7 @@
 -- Locks, changes and holds of targets. `locks` is a hash by target; `changes` has targets by when they were last changed, and
 -- `changes:names` by name. A held facet is `TARGET\0FACET`: its hash
--- `hold:...` has the state before and how it comes back, and a field for each effect that holds it; `holds` lists them in
+-- `hold:...` has the state before and how it comes back, a field `by EFFECT` for each effect that holds it and a field
+-- `left EFFECT` (place, run, since) for each that let go without restoring; `holds` lists them in
 -- order, `leases` has `TARGET\0FACET\0EFFECT` by the end of its lease. `taken:RUN` has what a run has taken: `lock\0TARGET\0EFFECT` and
 -- `hold\0TARGET\0FACET\0EFFECT`.
 
@@ -52,6 +53,43 @@ local function holders(root, name)
     if effect then found[#found + 1] = { effect = effect, holder = unpack_holder(all[at + 1]) } end
   end
   return found
+end
+
+-- Effects that let go of a facet without restoring, with what is kept of each, in no order.
+local function leavers(root, name)
+  local all, found = call('HGETALL', root .. ':hold:' .. name), {}
+  for at = 1, #all, 2 do
+    local effect = string.match(all[at], '^left (.*)$')
+    if effect then found[#found + 1] = { effect = effect, text = all[at + 1] } end
+  end
+  return found
+end
+
+-- Whether a facet is held by anybody but one, who is not ending; how many do.
+local function held_by_others(root, name, effect)
+  local others = 0
+  for _, one in ipairs(holders(root, name)) do
+    if one.effect ~= effect and one.holder.ending == '0' then others = others + 1 end
+  end
+  return others
+end
+
+-- Adds somebody to the holders of a facet, as the last.
+local function add_holder(root, name, effect, run, since, till, first)
+  local place = call('HINCRBY', root .. ':hold:' .. name, 'places', 1)
+  call('HDEL', root .. ':hold:' .. name, 'left ' .. effect)
+  call('ZADD', root .. ':taken:' .. run, 0, 'hold\0' .. name .. '\0' .. effect)
+  save_holder(root, name, effect, {
+    place = place, first = first, run = run, since = since, till = till, tries = '0', ending = '0', seen = '-',
+  })
+end
+
+-- Forgets a hold that nobody has any more.
+local function forget_if_free(root, name)
+  if #holders(root, name) == 0 then
+    call('DEL', root .. ':hold:' .. name)
+    call('ZREM', root .. ':holds', name)
+  end
 end
 
 local function restores(root, name)
@@ -177,28 +215,20 @@ writes.hold_take = lib.writing(function(root, take)
     call('HSET', key, 'target', target, 'prior', prior, 'undo', undo)
     call('ZADD', root .. ':holds', 0, name)
   end
-  local place = call('HINCRBY', key, 'places', 1)
-  call('ZADD', root .. ':taken:' .. run, 0, 'hold\0' .. name .. '\0' .. effect)
-  save_holder(root, name, effect, {
-    place = place, first = first, run = run, since = at, till = till, tries = '0', ending = '0', seen = '-',
-  })
+  add_holder(root, name, effect, run, at, till, first)
   return { first, restores(root, name) }, true
 end)
 
 -- name, effect.
 writes.hold_end = lib.writing(function(root, take)
   local name, effect = take(), take()
-  local ours, others = false, 0
-  for _, one in ipairs(holders(root, name)) do
-    if one.effect == effect then
-      ours = one.holder
-    elseif one.holder.ending == '0' then
-      others = others + 1
-    end
-  end
+  local ours = holder_of(root, name, effect)
   if not ours then return { 'NOT' } end
+  local others = held_by_others(root, name, effect)
   if others > 0 then
     remove_holder(root, name, effect)
+    local place = call('HINCRBY', root .. ':hold:' .. name, 'places', 1)
+    call('HSET', root .. ':hold:' .. name, 'left ' .. effect, place .. ' ' .. ours.run .. ' ' .. ours.since)
     return { 'OTHERS', others }, true
   end
   local wrote = ours.ending == '0'
@@ -213,10 +243,26 @@ end)
 writes.hold_drop = lib.writing(function(root, take)
   local name, effect = take(), take()
   if not remove_holder(root, name, effect) then return {} end
-  if #holders(root, name) == 0 then
-    call('DEL', root .. ':hold:' .. name)
-    call('ZREM', root .. ':holds', name)
+  forget_if_free(root, name)
+  return {}, true
+end)
+
+-- name, effect, at.
+writes.hold_give_up = lib.writing(function(root, take)
+  local name, effect, at = take(), take(), take()
+  lib.number(at)
+  local wrote = call('HDEL', root .. ':hold:' .. name, 'left ' .. effect) == 1
+  if not remove_holder(root, name, effect) then return {}, wrote end
+  if held_by_others(root, name, effect) == 0 then
+    local last
+    for _, one in ipairs(leavers(root, name)) do
+      local place, run, since = string.match(one.text, '^(%S+) (%S+) (%S+)$')
+      one.place, one.run, one.since = tonumber(place), run, since
+      if not last or one.place > last.place then last = one end
+    end
+    if last then add_holder(root, name, last.effect, last.run, last.since, at, '0') end
   end
+  forget_if_free(root, name)
   return {}, true
 end)
 
@@ -250,24 +296,31 @@ local function hold_row(root, name)
     by[#by + 1] = one.effect
     by[#by + 1] = pack_holder(one.holder)
   end
-  return { name, hold.target, hold.prior, hold.undo, by }
+  local left = {}
+  for _, one in ipairs(leavers(root, name)) do
+    left[#left + 1] = one.effect
+    left[#left + 1] = one.text
+  end
+  return { name, hold.target, hold.prior, hold.undo, by, left }
 end
 
 lib.kinds.hold = {
   names = function(root, after, limit) return lib.named(root .. ':holds', after, limit) end,
   row = hold_row,
   take = function(take)
-    local to = { target = take(), prior = take(), undo = take(), holders = {} }
+    local to = { target = take(), prior = take(), undo = take(), holders = {}, left = {} }
     for at = 1, lib.number(take()) do to.holders[at] = { effect = take(), holder = unpack_holder(take()) } end
+    for at = 1, lib.number(take()) do to.left[at] = { effect = take(), text = take() } end
     return to
   end,
   put = function(root, name, to)
-    call('HSET', root .. ':hold:' .. name, 'target', to.target, 'prior', to.prior, 'undo', to.undo, 'places', #to.holders)
+    call('HSET', root .. ':hold:' .. name, 'target', to.target, 'prior', to.prior, 'undo', to.undo, 'places', #to.holders + #to.left)
     call('ZADD', root .. ':holds', 0, name)
     for _, one in ipairs(to.holders) do
       call('ZADD', root .. ':taken:' .. one.holder.run, 0, 'hold\0' .. name .. '\0' .. one.effect)
       save_holder(root, name, one.effect, one.holder)
     end
+    for _, one in ipairs(to.left) do call('HSET', root .. ':hold:' .. name, 'left ' .. one.effect, one.text) end
   end,
 }
 

@@ -143,6 +143,12 @@ impl Reference {
                 facet,
                 effect,
             } => told(self.hold_drop(at(*target), *target, *facet, *effect)),
+            Deed::HoldGiveUp {
+                target,
+                facet,
+                effect,
+                at: moment,
+            } => told(self.hold_give_up(at(*target), *target, *facet, *effect, Time(*moment))),
             Deed::HoldUntil {
                 target,
                 facet,

@@ -1,6 +1,6 @@
 //! One effect has a lock; several hold a facet, and only the last one's end restores what was before the first.
 
-use cordon::action::{Hold, Holder, Reading, Target, Undo, Verification};
+use cordon::action::{Hold, Holder, Leaver, Reading, Target, Undo, Verification};
 use cordon::clock::Time;
 use cordon::id::{EffectId, Partition};
 use cordon::store::{DueHolder, HoldEnd, Lock, Locked, Result, Share, Taken, Took};
@@ -17,6 +17,8 @@ pub(super) struct Held {
     undo: Option<Undo>,
     /// In the order they came; true for one that nobody was before.
     pub(super) holders: Vec<(Holder, bool)>,
+    /// Who let go while others held still, in that order.
+    left: Vec<Leaver>,
 }
 
 impl Held {
@@ -33,6 +35,7 @@ impl Held {
             prior: self.prior.clone(),
             undo: self.undo.clone(),
             holders,
+            left: self.left.clone(),
         }
     }
 }
@@ -105,6 +108,7 @@ impl Reference {
                 prior: new.prior.clone(),
                 undo: new.undo.clone(),
                 holders: Vec::new(),
+                left: Vec::new(),
             });
         }
         let held = self
@@ -129,6 +133,7 @@ impl Reference {
                     ending: false,
                     seen: None,
                 };
+                held.left.retain(|one| one.effect != new.effect);
                 held.holders.push((holder, nobody));
                 nobody
             }
@@ -160,6 +165,9 @@ impl Reference {
         let others = held.holders.iter().filter(|(holder, _)| holder.effect != effect);
         let remaining = others.filter(|(holder, _)| !holder.ending).count();
         if remaining > 0 {
+            let ours = held.holders.iter().find(|(holder, _)| holder.effect == effect);
+            let (run, since) = ours.map(|(holder, _)| (holder.run, holder.since)).unwrap();
+            held.left.push(Leaver { effect, run, since });
             held.holders.retain(|(holder, _)| holder.effect != effect);
             return Ok(HoldEnd::Others { remaining });
         }
@@ -187,6 +195,41 @@ impl Reference {
             .filter(|held| held.is(&target, things::FACETS[facet]))
         {
             held.holders.retain(|(holder, _)| holder.effect != effect);
+        }
+        self.holds.retain(|held| !held.holders.is_empty());
+        Ok(())
+    }
+
+    pub(super) fn hold_give_up(
+        &mut self,
+        partition: Partition,
+        on: usize,
+        facet: usize,
+        by: usize,
+        at: Time,
+    ) -> Result<()> {
+        let (target, effect) = (things::target(on), things::effect(by));
+        lives(partition, target.partition())?;
+        for held in &mut self.holds {
+            if !held.is(&target, things::FACETS[facet]) {
+                continue;
+            }
+            held.left.retain(|one| one.effect != effect);
+            let before = held.holders.len();
+            held.holders.retain(|(holder, _)| holder.effect != effect);
+            let gave_up = held.holders.len() < before;
+            if gave_up && !held.holders.iter().any(|(holder, _)| !holder.ending) {
+                let again = held.left.pop().map(|leaver| Holder {
+                    effect: leaver.effect,
+                    run: leaver.run,
+                    since: leaver.since,
+                    until: Some(at),
+                    tries: 0,
+                    ending: false,
+                    seen: None,
+                });
+                held.holders.extend(again.map(|holder| (holder, false)));
+            }
         }
         self.holds.retain(|held| !held.holders.is_empty());
         Ok(())

@@ -46,5 +46,5 @@ pub async fn redis(url: &str, durability: Durability, node: &str) -> Any {
 }
 
 pub fn says_lost(error: &Error) -> bool {
-    error.to_string().contains("parked")
+    matches!(error, Error::Parked { .. })
 }

@@ -67,19 +67,17 @@ impl Guard {
 }
 
 impl Link {
-    /// A call was answered LOST: parks the partition for all nodes and brings what this node has.
-    pub(super) async fn lost(&self, partition: Partition) -> Error {
+    /// A call was answered LOST: parks the partition for all nodes and brings what this node has. `None` where the
+    /// primary is not behind: it was another server that answered, or somebody had it put back meanwhile.
+    pub(super) async fn lost(&self, partition: Partition) -> Option<Error> {
         match self.park(partition).await {
-            Ok(true) => Guard::error(partition),
-            // Somebody had it put back meanwhile: the caller asks again.
-            Ok(false) => Error::Unavailable {
-                why: format!("partition {partition} was parked until just now"),
-            },
+            Ok(true) => Some(Guard::error(partition)),
+            Ok(false) => None,
             Err(error) => {
                 tracing::error!(
                     "{CODE}: partition {partition} has lost writes, and cannot be marked: {error}"
                 );
-                Guard::error(partition)
+                Some(Guard::error(partition))
             }
         }
     }

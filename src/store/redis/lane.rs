@@ -76,6 +76,7 @@ impl Lane {
             server,
             kind,
             wire: None,
+            known: 0,
             sent: 0,
         };
         tokio::spawn(worker.work(jobs));
@@ -106,6 +107,8 @@ struct Worker {
     server: Server,
     kind: Kind,
     wire: Option<Wire>,
+    /// What was known of the primaries when the connection was made.
+    known: u64,
     /// Batches sent, for telling their ends apart.
     sent: u64,
 }
@@ -137,9 +140,16 @@ impl Worker {
 
     /// Sends a batch; an error is about all of it, and about the connection.
     async fn send(&mut self, batch: &[Job]) -> Result<Vec<Answer>, Trouble> {
+        let topology = &self.shared.topology;
         let mut wire = match self.wire.take() {
-            Some(wire) => wire,
-            None => self.shared.connect(&self.server, self.kind).await?,
+            // One that has taken over since is looked at like a new one, also over a connection of an earlier time.
+            Some(wire) if self.kind == Kind::Read || !topology.has_gained_since(&self.server, self.known) => {
+                wire
+            }
+            _ => {
+                self.known = topology.number();
+                self.shared.connect(&self.server, self.kind).await?
+            }
         };
         let mut packed = Vec::new();
         for job in batch {

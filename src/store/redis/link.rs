@@ -86,10 +86,19 @@ impl Link {
         let mut is_repeat = false;
         loop {
             let (route, trouble) = match self.shared.topology.route(partition).await {
-                Ok(route) => match self.lane(&route, kind, partition).ask(request.clone()).await {
-                    Ok(said) => return self.answer(&request, said, is_repeat).await,
-                    Err(trouble) => (Some(route), trouble),
-                },
+                Ok(route) => {
+                    let asked = self.lane(&route, kind, partition).ask(request.clone()).await;
+                    match asked {
+                        Ok(_) | Err(Trouble::Lost)
+                            if !self.shared.topology.is_at(partition, &route.server) =>
+                        {
+                            let why = format!("{} answered when another had taken over", route.server);
+                            (Some(route), Trouble::Elsewhere { why })
+                        }
+                        Ok(said) => return self.answer(&request, said, is_repeat).await,
+                        Err(trouble) => (Some(route), trouble),
+                    }
+                }
                 Err(broken) => (None, Trouble::from(broken)),
             };
             let (why, ask_again) = match trouble {
@@ -100,7 +109,10 @@ impl Link {
                 }
                 Trouble::Full { why } => return Err(Error::Full { why }),
                 Trouble::Refused { why } => return Err(Error::Unavailable { why }),
-                Trouble::Lost => return Err(Box::pin(self.lost(partition)).await),
+                Trouble::Lost => match Box::pin(self.lost(partition)).await {
+                    Some(error) => return Err(error),
+                    None => (format!("partition {partition} was behind until just now"), true),
+                },
                 Trouble::NoLibrary => ("the functions are being loaded".to_owned(), false),
                 Trouble::Later { why } => (why, false),
                 Trouble::Elsewhere { why } | Trouble::Short { why } => (why, true),

@@ -2,6 +2,7 @@
 //! thought to be has it asked again. Believes nobody but the servers: no name of a primary stands in the address of
 //! a set-up that can change it.
 
+use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
 use redis::Value;
@@ -20,6 +21,8 @@ const KNOWN_MAX: usize = 64;
 struct Map {
     number: u64,
     owners: Vec<Option<Server>>,
+    /// By which answer a server came to partitions that another had before.
+    gained: HashMap<Server, u64>,
 }
 
 /// The way to a partition's primary.
@@ -133,11 +136,36 @@ impl Topology {
         if map.owners != owners && map.number > 0 {
             tracing::info!("the primaries are others than before: {}", listed(&owners));
         }
-        *map = Map {
-            number: number.wrapping_add(1),
-            owners,
-        };
+        let number = number.wrapping_add(1);
+        for (before, now) in std::mem::take(&mut map.owners).into_iter().zip(&owners) {
+            if let (Some(before), Some(now)) = (before, now)
+                && before != *now
+            {
+                map.gained.insert(now.clone(), number);
+            }
+        }
+        (map.number, map.owners) = (number, owners);
         Ok(())
+    }
+
+    /// The number of the last answer.
+    pub(super) fn number(&self) -> u64 {
+        self.map().number
+    }
+
+    /// Whether a server came to partitions of another after the answer `number`.
+    pub(super) fn has_gained_since(&self, server: &Server, number: u64) -> bool {
+        self.map()
+            .gained
+            .get(server)
+            .is_some_and(|gained| *gained > number)
+    }
+
+    /// Whether a server is still the primary of a partition, as known now.
+    pub(super) fn is_at(&self, partition: Partition, server: &Server) -> bool {
+        let map = self.map();
+        let owner = map.owners.get(usize::from(partition.index()));
+        owner.and_then(Option::as_ref) == Some(server)
     }
 
     /// The primary that most can vouch for: every sentinel is asked, the answer of the newest configuration counts,

@@ -9,11 +9,11 @@ use cordon::clock::Clock as _;
 use cordon::digest::Digest;
 use cordon::finding::SeverityId;
 use cordon::guardrail::Halt;
-use cordon::id::{Partition, RunId};
-use cordon::journal::Cause;
-use cordon::run::{Ballot, CannotStart, Context, HaltSwitch, Handle, NotTaken, Start, drive};
+use cordon::id::{EffectId, Partition, RunId};
+use cordon::journal::{Cause, ChainId, RunState, Stage};
+use cordon::run::{Ballot, CannotStart, Context, HaltSwitch, Handle, NotHeard, NotTaken, Start, drive};
 use cordon::store::memory::MemoryStore;
-use cordon::store::{ApprovalQuery, Approvals as _, Error, Runs as _, Targets as _};
+use cordon::store::{ApprovalQuery, Approvals as _, Error, RunQuery, RunStatus, Runs as _, Targets as _};
 use serde_json::json;
 use tokio::sync::{Notify, watch};
 
@@ -46,6 +46,8 @@ pub struct Counts {
     pub applied: usize,
     pub deaths: usize,
     pub votes: usize,
+    /// Runs that people cancelled and doubts they resolved while it went on.
+    pub words: usize,
     pub jumps: usize,
     pub hours: u64,
 }
@@ -195,7 +197,7 @@ async fn course(sim: Sim, sabotage: Sabotage) -> Came {
     let nodes: Vec<Node> = (0..sim.between(1, 4) as usize)
         .map(|n| Node::start(&ground, n, held))
         .collect();
-    let (_, handle, _kicked) = ground.context("people", &Arc::new(Notify::new()), false, held, None);
+    let (asks, handle, _kicked) = ground.context("people", &Arc::new(Notify::new()), false, held, None);
     let people = People {
         handle,
         sim: sim.clone(),
@@ -214,8 +216,22 @@ async fn course(sim: Sim, sabotage: Sabotage) -> Came {
                     started.push(people.start(started.len()).await);
                 }
             }
-            25..45 => counts.votes += usize::from(people.vote(&store).await),
-            45..52 => {
+            25..40 => counts.votes += usize::from(people.vote(&store).await),
+            40..43 => {
+                if let Some(run) = started.get(sim.between(0, most as u64) as usize) {
+                    people.cancel(*run).await;
+                    counts.words += 1;
+                }
+            }
+            43..46 => {
+                let doubts = doubts(&store, &asks).await;
+                // Whoever looks while a request may still be done cannot know.
+                if !doubts.is_empty() && !estate.is_under_way() {
+                    people.resolve(sim.one_of(&doubts), &estate).await;
+                    counts.words += 1;
+                }
+            }
+            46..52 => {
                 if let Some(run) = started.get(sim.between(0, most as u64) as usize) {
                     people.undo(*run).await;
                 }
@@ -269,8 +285,12 @@ async fn course(sim: Sim, sabotage: Sabotage) -> Came {
         node.end().await;
     }
     let (context, handle, _kicked) = ground.context("last", &Arc::new(Notify::new()), false, held, Some(0));
+    let last = People {
+        handle,
+        sim: sim.clone(),
+    };
     let mut violations = estate.violations();
-    violations.extend(rest(&sim, &store, &context, &handle).await);
+    violations.extend(settle(&sim, &store, &context, &last, &estate).await);
     counts.hours = sim.elapsed_ms() / 3_600_000;
     counts.runs = started.len();
     let verdict = judge::judge(&sim, &store, &estate, &context, &started).await;
@@ -282,6 +302,63 @@ async fn course(sim: Sim, sabotage: Sabotage) -> Came {
         digest: verdict.digest,
         counts,
     }
+}
+
+/// Drives what is due, and has people look at what is in doubt, until neither is left.
+async fn settle(
+    sim: &Sim,
+    store: &Arc<MemoryStore>,
+    context: &Arc<Context>,
+    people: &People,
+    estate: &Estate,
+) -> Vec<String> {
+    for _ in 0..20 {
+        let wrong = rest(sim, store, context, &people.handle).await;
+        if !wrong.is_empty() {
+            return wrong;
+        }
+        let doubts = doubts(store, context).await;
+        if doubts.is_empty() {
+            return Vec::new();
+        }
+        for doubt in doubts {
+            people.resolve(&doubt, estate).await;
+        }
+    }
+    vec!["I6: what people said resolves no doubt".into()]
+}
+
+/// An effect that nobody knows the outcome of.
+struct Doubt {
+    run: RunId,
+    effect: EffectId,
+    /// What the vendor would know it by.
+    key: String,
+}
+
+async fn doubts(store: &MemoryStore, context: &Context) -> Vec<Doubt> {
+    let mut doubts = Vec::new();
+    for partition in Partition::all() {
+        let query = RunQuery {
+            status: Some(RunStatus::Open),
+            limit: 10_000,
+            ..RunQuery::default()
+        };
+        for row in store.runs(partition, &query).await.unwrap() {
+            let entries = store.journal(partition, ChainId::Run(row.id), 0).await.unwrap();
+            let state = RunState::fold(&entries).unwrap();
+            for (effect, it) in &state.effects {
+                if it.stage() == Stage::InDoubt {
+                    doubts.push(Doubt {
+                        run: row.id,
+                        effect: *effect,
+                        key: context.idempotency_key(*effect),
+                    });
+                }
+            }
+        }
+    }
+    doubts
 }
 
 /// Drives what is due and lets time pass to what comes next, until nothing does.
@@ -313,7 +390,13 @@ async fn rest(sim: &Sim, store: &MemoryStore, context: &Arc<Context>, handle: &H
         }
         for partition in Partition::all() {
             let wake = store.next_wake(partition).await.unwrap();
-            let lease = store.next_lease_end(partition).await.unwrap();
+            let ends = store.holds(partition).await.unwrap();
+            let ends = ends
+                .iter()
+                .flat_map(|hold| &hold.holders)
+                .filter_map(|holder| holder.until);
+            // A lease that is over and whose end is under way is woken for by the run that ends it.
+            let lease = ends.filter(|end| *end > now).min();
             next = [next, wake, lease].into_iter().flatten().min();
         }
         let Some(next) = next else { return Vec::new() };
@@ -402,6 +485,31 @@ impl People {
             }
         }
         true
+    }
+
+    /// Somebody ends a run, which may be over.
+    async fn cancel(&self, run: RunId) {
+        let undo = self.sim.in_thousand(500);
+        for _ in 0..20 {
+            match self.handle.cancel(run, undo, "ana", "a simulation").await {
+                Err(NotHeard::Store(_)) => self.sim.sleep(500).await,
+                _ => return,
+            }
+        }
+    }
+
+    /// Somebody looks at the vendor's own list of what it did, and says so.
+    async fn resolve(&self, doubt: &Doubt, estate: &Estate) {
+        for _ in 0..20 {
+            let happened = estate.did(&doubt.key);
+            let said = self
+                .handle
+                .resolve(doubt.run, doubt.effect, happened, "ana", "looked");
+            match said.await {
+                Err(NotHeard::Store(_)) => self.sim.sleep(500).await,
+                _ => return,
+            }
+        }
     }
 
     async fn undo(&self, run: RunId) {

@@ -230,6 +230,12 @@ impl Estate {
         self.inner().under_way > 0
     }
 
+    /// What the vendor would say of a request: whether it was done.
+    pub fn did(&self, key: &str) -> bool {
+        let is_it = |line: &Line| line.what == What::Applied && line.key == key;
+        self.inner().ledger.iter().any(is_it)
+    }
+
     pub fn was_changed_by_hand(&self, place: &str) -> bool {
         self.inner().by_hand.contains(place)
     }

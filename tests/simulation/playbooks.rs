@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
 use cordon::connector::Catalog;
-use cordon::journal::{OnFailure, PlaybookKind};
+use cordon::journal::{AskOnFailure, OnFailure, PlaybookKind};
 use cordon::playbook::{Bundle, Loaded, Parts};
 use cordon::script::{Evaluators, Program};
 
 /// How long a run may take, ms: longer than a simulation.
 const DEADLINE_MS: u64 = 6 * 3_600_000;
 
-const SCRIPTS: [(&str, &str); 9] = [
+const SCRIPTS: [(&str, &str); 11] = [
     ("leased", r#"endpoint::isolate(finding.host, #{ lease: "10m" });"#),
     (
         "told",
@@ -55,7 +55,31 @@ const SCRIPTS: [(&str, &str); 9] = [
         "twice",
         r#"endpoint::isolate(finding.host, #{ lease: "2m" }); wait("90s"); endpoint::isolate(finding.host, #{ lease: "6m" });"#,
     ),
+    (
+        "rolled back",
+        r#"endpoint::isolate(finding.host, #{ lease: "30m" }); identity::suspend(finding.user); wait("1m"); throw "give up";"#,
+    ),
+    (
+        "asks when it fails",
+        r#"identity::suspend(finding.user, #{ lease: "40m" }); endpoint::isolate(finding.other); throw "give up";"#,
+    ),
 ];
+
+/// What becomes of what a run did that fails.
+fn on_failure(name: &str) -> (OnFailure, Option<AskOnFailure>) {
+    match name {
+        "rolled back" => (OnFailure::RollBack, None),
+        "asks when it fails" => {
+            let ask = AskOnFailure {
+                by: "leads".into(),
+                quorum: 1,
+                within_ms: 10 * 60_000,
+            };
+            (OnFailure::Ask, Some(ask))
+        }
+        _ => (OnFailure::Keep, None),
+    }
+}
 
 /// What is shared by all simulations.
 pub struct Shelf {
@@ -75,12 +99,13 @@ pub fn shelf() -> &'static Shelf {
             (bundle, loaded)
         };
         let playbook = |(name, script): &(&str, &str)| {
+            let (on_failure, ask) = on_failure(name);
             let parts = Parts {
                 playbook: name,
                 title: name,
                 kind: PlaybookKind::Response,
-                on_failure: OnFailure::Keep,
-                ask: None,
+                on_failure,
+                ask,
                 deadline_ms: DEADLINE_MS,
                 inputs: &BTreeMap::new(),
                 script: &Program::new(format!("{name}.rhai"), *script),

@@ -144,6 +144,9 @@ fn everything_that_can_be_said_is_heard() {
         listen = "127.0.0.1:0"
         [store]
         url = "memory:"
+        [retention]
+        runs = "never"
+        alerts = "30d"
         [log]
         json = true
         [[source]]
@@ -193,6 +196,10 @@ fn everything_that_can_be_said_is_heard() {
     "#;
     let config = Config::parse("cordon.toml", text, Path::new("/etc/cordon")).unwrap();
     assert_eq!((config.store.clone(), config.log_json), (StoreUrl::Memory, true));
+    assert_eq!(
+        (config.retention.runs_ms, config.retention.alerts_ms),
+        (None, Some(30 * 86_400_000))
+    );
     assert_eq!(config.policy.protected.len(), 2);
     assert_eq!(config.policy.protected[0].kind, Some(EntityType::Host));
     assert_eq!(config.policy.protected[1].kind, None);

@@ -1,5 +1,6 @@
 //! The servers: kept up, killed at random moments, and started again.
 
+use std::io::Write as _;
 use std::path::Path;
 use std::time::Instant;
 
@@ -77,6 +78,10 @@ impl<'a> Nodes<'a> {
                 up_ms,
             });
             n += 1;
+            if n % 25 == 0 {
+                // Past the capture of the test harness: the long form takes half an hour.
+                let _ = writeln!(std::io::stderr(), "kill battery: {n} of at least {} kills", form.kills);
+            }
         }
         deaths
     }

@@ -11,6 +11,7 @@ use toml::de::DeTable;
 use crate::diagnostic::Diagnostic;
 use crate::guardrail::Policy;
 use crate::notify::Rota;
+use crate::page::{Codes, Page, Placed, Table};
 use crate::playbook::Estate;
 use crate::upkeep::Keep;
 
@@ -19,7 +20,6 @@ mod identity;
 mod instance;
 mod mask;
 mod notify;
-mod page;
 mod policy;
 mod read;
 mod resolve;
@@ -42,11 +42,18 @@ pub use store::{NoStoreSecrets, NotAStore, StoreSecrets, StoreSettings, StoreUrl
 use identity::IdentityDraft;
 use instance::InstanceDraft;
 use notify::NotifyDraft;
-use page::{Page, Placed, Table};
 use source::SourceDraft;
 
 /// A configuration to start from, with everything explained; what `cordon init` writes.
 pub const TEMPLATE: &str = include_str!("config.default.toml");
+
+/// Of the mistakes that every file can have.
+const CODES: Codes = Codes {
+    unknown: "K002",
+    missing: "K003",
+    wrong: "K004",
+    duration: "K004",
+};
 
 /// A configuration that reads well. Names of connectors and secrets in it are not looked up yet.
 #[derive(Clone, Debug)]
@@ -143,11 +150,7 @@ impl Config {
     /// # Errors
     /// As [`Config::load`].
     pub fn parse(file: &str, text: &str, dir: &Path) -> Result<Config, Vec<Diagnostic>> {
-        let mut page = Page {
-            file,
-            text,
-            mistakes: Vec::new(),
-        };
+        let mut page = Page::new(file, text, CODES);
         let root = match DeTable::parse(text) {
             Ok(root) => root,
             Err(error) => {
@@ -161,12 +164,8 @@ impl Config {
             }
         };
         let masked = mask::masked(text, root.get_ref());
-        let mut page = Page {
-            file,
-            text: &masked,
-            mistakes: Vec::new(),
-        };
-        let config = read::config(&mut page, Table::new(root.get_ref(), "", 0..0), dir);
+        let mut page = Page::new(file, &masked, CODES);
+        let config = read::config(&mut page, Table::root(root.get_ref()), dir);
         if page.mistakes.is_empty() {
             Ok(config)
         } else {

@@ -19,6 +19,8 @@ pub struct Codes {
     pub missing: &'static str,
     /// A value of the wrong kind, or an empty one.
     pub wrong: &'static str,
+    /// A text that is no duration.
+    pub duration: &'static str,
 }
 
 /// A value and where it stands.
@@ -32,8 +34,10 @@ pub struct Placed<T> {
 
 /// The file being read, and what was found wrong so far.
 pub struct Page<'a> {
-    file: &'a str,
-    text: &'a str,
+    /// Its name.
+    pub file: &'a str,
+    /// What stands in it.
+    pub text: &'a str,
     codes: Codes,
     /// The mistakes so far.
     pub mistakes: Vec<Diagnostic>,
@@ -62,7 +66,8 @@ impl<'a> Page<'a> {
             .push(Diagnostic::error(code, message, self.file, self.text, span, help));
     }
 
-    fn wrong(&mut self, key: &str, wanted: &str, found: &DeValue<'_>, span: Range<usize>) {
+    /// Notes that a value is not of the kind that is wanted.
+    pub fn wrong(&mut self, key: &str, wanted: &str, found: &DeValue<'_>, span: Range<usize>) {
         let code = self.codes.wrong;
         self.mistake(
             code,
@@ -88,7 +93,7 @@ pub struct Table<'t, 'i> {
 type Shared<'t, 'i> = (&'t DeTable<'i>, &'t RefCell<Vec<&'static str>>);
 
 /// A member of a table: its key's place, its value and that value's place.
-type Member<'t, 'i> = (Range<usize>, &'t DeValue<'i>, Range<usize>);
+pub type Member<'t, 'i> = (Range<usize>, &'t DeValue<'i>, Range<usize>);
 
 impl<'t, 'i> Table<'t, 'i> {
     /// The table of a whole file.
@@ -139,7 +144,8 @@ impl<'t, 'i> Table<'t, 'i> {
         find(self.table).or_else(|| shared.and_then(|(shared, _)| find(shared)))
     }
 
-    fn take(&mut self, key: &'static str) -> Option<Member<'t, 'i>> {
+    /// A member as it is, when the key is there.
+    pub fn take(&mut self, key: &'static str) -> Option<Member<'t, 'i>> {
         self.asked.push(key);
         if let Some((_, asked)) = &self.shared {
             asked.borrow_mut().push(key);
@@ -212,6 +218,11 @@ impl<'t, 'i> Table<'t, 'i> {
         }
     }
 
+    /// A flag; false when the key is absent or wrong.
+    pub fn is_set(&mut self, page: &mut Page<'_>, key: &'static str) -> bool {
+        self.flag(page, key).is_some_and(|flag| flag.value)
+    }
+
     /// A whole number from 0 up, when the key is there.
     pub fn count(&mut self, page: &mut Page<'_>, key: &'static str) -> Option<Placed<usize>> {
         let (_, value, span) = self.take(key)?;
@@ -224,8 +235,18 @@ impl<'t, 'i> Table<'t, 'i> {
         }
     }
 
-    /// A list of texts, or one text where a list of one is meant; `None` when the key is absent or wrong.
-    pub fn texts(&mut self, page: &mut Page<'_>, key: &'static str) -> Option<Placed<Vec<Placed<String>>>> {
+    /// A list of texts, or one text where a list of one is meant; empty when the key is absent or wrong.
+    pub fn texts(&mut self, page: &mut Page<'_>, key: &'static str) -> Vec<Placed<String>> {
+        self.texts_given(page, key)
+            .map_or(Vec::new(), |texts| texts.value)
+    }
+
+    /// The same; `None` when the key is absent or wrong. Each member that is wrong is told.
+    pub fn texts_given(
+        &mut self,
+        page: &mut Page<'_>,
+        key: &'static str,
+    ) -> Option<Placed<Vec<Placed<String>>>> {
         let (_, value, span) = self.take(key)?;
         if value.is_str() {
             let text = as_text(page, key, value, span.clone())?;
@@ -245,13 +266,10 @@ impl<'t, 'i> Table<'t, 'i> {
                     value: text.to_owned(),
                     span: item.span(),
                 }),
-                None => {
-                    page.wrong(key, "a list of texts", item.get_ref(), item.span());
-                    return None;
-                }
+                None => page.wrong(key, "a list of texts", item.get_ref(), item.span()),
             }
         }
-        Some(Placed { value: texts, span })
+        (texts.len() == list.len()).then_some(Placed { value: texts, span })
     }
 
     /// A duration in ms, when the key is there.
@@ -263,7 +281,7 @@ impl<'t, 'i> Table<'t, 'i> {
                 span: text.span,
             }),
             None => {
-                let code = page.codes.wrong;
+                let code = page.codes.duration;
                 page.mistake(
                     code,
                     text.span,
@@ -273,6 +291,11 @@ impl<'t, 'i> Table<'t, 'i> {
                 None
             }
         }
+    }
+
+    /// The same, without its place.
+    pub fn ms(&mut self, page: &mut Page<'_>, key: &'static str) -> Option<u64> {
+        self.duration(page, key).map(|ms| ms.value)
     }
 
     /// Any value, as data.
@@ -312,6 +335,12 @@ impl<'t, 'i> Table<'t, 'i> {
         }
     }
 
+    /// The tables inside the table `key`, by name: `[connectors.NAME]`; none when the key is absent or wrong.
+    pub fn named(&mut self, page: &mut Page<'_>, key: &'static str) -> Vec<(Placed<String>, Table<'t, 'i>)> {
+        self.table(page, key)
+            .map_or_else(Vec::new, |inner| inner.tables(page))
+    }
+
     /// The tables inside this one, by name: `[instances.NAME]`. Takes every key.
     pub fn tables(self, page: &mut Page<'_>) -> Vec<(Placed<String>, Table<'t, 'i>)> {
         let mut tables = Vec::new();
@@ -330,9 +359,17 @@ impl<'t, 'i> Table<'t, 'i> {
         tables
     }
 
-    /// The tables of a list: `[[request]]`, or `request = [{ … }]`. `None` when the key is absent or wrong; an
-    /// empty list is written `request = []`.
-    pub fn list(&mut self, page: &mut Page<'_>, key: &'static str) -> Option<Placed<Vec<Table<'t, 'i>>>> {
+    /// The tables of a list: `[[request]]`, or `request = [{ … }]`; none when the key is absent or wrong.
+    pub fn list(&mut self, page: &mut Page<'_>, key: &'static str) -> Vec<Table<'t, 'i>> {
+        self.list_given(page, key).map_or(Vec::new(), |list| list.value)
+    }
+
+    /// The same; `None` when the key is absent or wrong. An empty list is written `request = []`.
+    pub fn list_given(
+        &mut self,
+        page: &mut Page<'_>,
+        key: &'static str,
+    ) -> Option<Placed<Vec<Table<'t, 'i>>>> {
         let (name, value, span) = self.take(key)?;
         let Some(list) = value.as_array() else {
             let code = page.codes.wrong;
@@ -351,7 +388,13 @@ impl<'t, 'i> Table<'t, 'i> {
                 page.wrong(key, "a list of tables", item.get_ref(), item.span());
                 return None;
             };
-            tables.push(Table::new(table, self.path_of(key), item.span()));
+            // The place of `[[request]]` is its header; an inline table has one of its own.
+            let place = if item.span().is_empty() {
+                name.clone()
+            } else {
+                item.span()
+            };
+            tables.push(Table::new(table, self.path_of(key), place));
         }
         Some(Placed {
             value: tables,
@@ -374,6 +417,38 @@ impl<'t, 'i> Table<'t, 'i> {
                 ))
             })
             .collect()
+    }
+
+    /// All members that nobody took yet, each of which has to be a text.
+    pub fn other_texts(mut self, page: &mut Page<'_>) -> Vec<(Placed<String>, Placed<String>)> {
+        let asked = std::mem::take(&mut self.asked);
+        let mut texts = Vec::new();
+        for (name, value) in self.table.iter() {
+            let key = name.get_ref().as_ref();
+            if !asked.contains(&key)
+                && let Some(text) = as_text(page, key, value.get_ref(), value.span())
+            {
+                let name = Placed {
+                    value: key.to_owned(),
+                    span: name.span(),
+                };
+                texts.push((name, text));
+            }
+        }
+        texts
+    }
+
+    /// All members as they are: name and its place, value and its place.
+    pub fn members(&self) -> impl Iterator<Item = (&'t str, Member<'t, 'i>)> + use<'t, 'i> {
+        self.table.iter().map(|(name, value)| {
+            let key: &'t str = name.get_ref().as_ref();
+            (key, (name.span(), value.get_ref(), value.span()))
+        })
+    }
+
+    /// What it is made of.
+    pub fn inner(&self) -> &'t DeTable<'i> {
+        self.table
     }
 
     /// The whole table as data; every key counts as taken.
@@ -483,6 +558,7 @@ mod tests {
         unknown: "U",
         missing: "M",
         wrong: "W",
+        duration: "D",
     };
 
     fn read<T>(text: &str, read: impl FnOnce(&mut Page<'_>, &mut Table<'_, '_>) -> T) -> (T, Vec<String>) {
@@ -513,9 +589,8 @@ mod tests {
     fn each_table_of_a_list_has_its_own_place() {
         let text = "[[r]]\na = 1\n\n[[r]]\na = 2\n";
         let (lines, _) = read(text, |page, root| {
-            let list = root.list(page, "r").unwrap();
+            let list = root.list(page, "r");
             let lines = list
-                .value
                 .iter()
                 .map(|one| text[..one.span.start].matches('\n').count() + 1);
             lines.collect::<Vec<_>>()
@@ -533,7 +608,7 @@ mod tests {
         let expected = [
             "M:1 the file has no `name`",
             "W:2 `flag` is a number and should be `true` or `false`",
-            "W:3 `soon` is not a duration",
+            "D:3 `soon` is not a duration",
             "U:1 unknown key `nmae`",
         ];
         assert_eq!(said, expected);

@@ -3,12 +3,12 @@
 
 use std::ops::Range;
 
-use super::page::{Page, Placed, Table, listed};
 use super::policy::{approvers, which};
 use crate::clock::duration_text;
 use crate::diagnostic::nearest;
 use crate::guardrail::{Budget, Each, Groups};
 use crate::limits::{BUDGET_PLACES_MAX, BUDGET_WINDOW_MS_MAX};
+use crate::page::{Page, Placed, Table, listed};
 
 /// One `[[policy.budget]]`.
 pub(super) fn read(
@@ -19,8 +19,8 @@ pub(super) fn read(
     let before = page.mistakes.len();
     let name = table.needed_text(page, "name");
     let (which, actions) = which(page, &mut table);
-    let limit = table.whole(page, "limit");
-    let window_ms = table.duration(page, "window");
+    let limit = table.count(page, "limit");
+    let window_ms = table.ms(page, "window");
     let each = table.text(page, "each");
     let why = table.text(page, "why").map_or(String::new(), |why| why.value);
     let approvers = approvers(page, &mut table, groups, None);
@@ -39,7 +39,7 @@ pub(super) fn read(
         );
     }
     let limit = match limit {
-        Some((n, at)) => u32::try_from(n)
+        Some(Placed { value: n, span: at }) => u32::try_from(n)
             .ok()
             .filter(|n| *n <= BUDGET_PLACES_MAX)
             .or_else(|| {

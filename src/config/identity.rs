@@ -1,9 +1,9 @@
 //! `[identities.NAME]`: one principal, its other names, and its id at each system.
 
-use super::page::{Page, Placed, Table};
 use super::read::entity_type;
 use crate::connector::Identity;
 use crate::finding::{EntityType, is_placeholder};
+use crate::page::{Page, Placed, Table};
 
 /// A principal as written.
 #[derive(Clone, Debug)]

@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 
 use url::Url;
 
-use super::page::{Page, Placed, Table};
 use super::read::{entity_type, is_name};
 use super::secret_ref::SecretRef;
 use super::source::reference;
-use crate::connector::{HostPattern, Overrides, Owns, check_base_url};
+use crate::connector::{HostPattern, Overrides, Owns, check_base_url, given_settings};
+use crate::page::{Page, Placed, Table};
 
 /// An instance as written.
 #[derive(Clone, Debug)]
@@ -57,7 +57,7 @@ pub(super) fn read(
     }
     let settings = table
         .table(page, "settings")
-        .map_or_else(Vec::new, |inner| inner.every_setting(page));
+        .map_or_else(Vec::new, |inner| given_settings(page, &inner));
     let hosts = table
         .texts(page, "hosts")
         .into_iter()
@@ -85,10 +85,10 @@ pub(super) fn read(
         .map(|condition| owns(page, condition))
         .collect();
     let overrides = Overrides {
-        lag_ms: table.duration(page, "lag"),
-        in_flight_ms: table.duration(page, "in_flight"),
-        propagation_ms: table.duration(page, "propagation"),
-        timeout_ms: table.duration(page, "timeout"),
+        lag_ms: table.ms(page, "lag"),
+        in_flight_ms: table.ms(page, "in_flight"),
+        propagation_ms: table.ms(page, "propagation"),
+        timeout_ms: table.ms(page, "timeout"),
     };
     table.finish(page);
     Some(InstanceDraft {

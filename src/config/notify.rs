@@ -7,13 +7,13 @@ use std::ops::Range;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 
-use super::page::{Page, Placed, Table, listed};
 use super::read::is_name;
 use crate::clock::{duration_ms, duration_text};
 use crate::diagnostic::nearest;
 use crate::finding::SeverityId;
 use crate::limits::{NOTIFY_WINDOW_MS, NOTIFY_WINDOW_MS_MAX};
 use crate::notify::{About, GroupBy, Override, Rota, Route, Whom};
+use crate::page::{Page, Placed, Table, listed};
 
 /// A day, ms.
 const DAY_MS: u64 = 24 * 3_600_000;
@@ -64,18 +64,18 @@ pub(super) fn read(page: &mut Page<'_>, mut table: Table<'_, '_>) -> NotifyDraft
         ..NotifyDraft::default()
     };
     let mut uses = Uses::default();
-    for (name, channel) in table.tables(page, "channels") {
+    for (name, channel) in table.named(page, "channels") {
         named(page, &name, "channel");
         if let Some(way) = channel_way(page, channel) {
             draft.channels.insert(name.value, way);
         }
     }
-    for (name, person) in table.tables(page, "people") {
+    for (name, person) in table.named(page, "people") {
         named(page, &name, "person");
         let ways = person_ways(page, &name, person);
         draft.people.insert(name.value, ways);
     }
-    for (name, mut team) in table.tables(page, "teams") {
+    for (name, mut team) in table.named(page, "teams") {
         named(page, &name, "team");
         let to = whom(page, &mut team, "to", &mut uses);
         if to.is_empty() {
@@ -84,7 +84,7 @@ pub(super) fn read(page: &mut Page<'_>, mut table: Table<'_, '_>) -> NotifyDraft
         team.finish(page);
         draft.teams.insert(name.value, to);
     }
-    for (name, rota) in table.tables(page, "oncall") {
+    for (name, rota) in table.named(page, "oncall") {
         named(page, &name, "rota");
         draft.first_rota.get_or_insert(name.value.clone());
         if let Some(rota) = read_rota(page, rota, &mut uses) {
@@ -187,7 +187,7 @@ fn address(page: &mut Page<'_>, text: Placed<String>) -> Option<String> {
 fn person_ways(page: &mut Page<'_>, name: &Placed<String>, mut table: Table<'_, '_>) -> Vec<WayDraft> {
     let prefer = table.texts(page, "prefer");
     let mut ways: Vec<WayDraft> = Vec::new();
-    for (key, value) in table.table.iter() {
+    for (key, value) in table.inner().iter() {
         if key.get_ref() == "prefer" {
             continue;
         }

@@ -4,7 +4,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::budget;
-use super::page::{Page, Placed, Table, listed};
 use super::read::entity_type;
 use crate::approval::Terms;
 use crate::clock::duration_text;
@@ -12,6 +11,7 @@ use crate::diagnostic::nearest;
 use crate::guardrail::{ApprovalRule, Approvers, Groups, Mode, Policy, Protected, Which};
 use crate::journal::SHIPPED;
 use crate::limits::{APPROVAL_MS, APPROVAL_MS_MAX, APPROVAL_QUORUM_MAX, GROUP_MEMBERS_MAX};
+use crate::page::{Page, Placed, Table, listed};
 
 const MODES: [(&str, Mode); 3] = [
     ("act", Mode::Act),
@@ -35,7 +35,7 @@ pub(super) fn author(page: &mut Page<'_>, table: &mut Table<'_, '_>) -> Option<S
 /// `[groups]`.
 pub(super) fn groups(page: &mut Page<'_>, table: Table<'_, '_>) -> Groups {
     let mut groups = BTreeMap::new();
-    for (name, value) in table.table.iter() {
+    for (name, value) in table.inner().iter() {
         let text = |item: &toml::de::DeValue<'_>| item.as_str().map(str::to_owned);
         let members: Option<Vec<String>> = value
             .get_ref()
@@ -193,7 +193,7 @@ pub(super) fn which(page: &mut Page<'_>, table: &mut Table<'_, '_>) -> (Which, V
     let types = table.texts(page, "types");
     let types: Vec<_> = types.iter().filter_map(|word| entity_type(page, word)).collect();
     let names = table.texts(page, "names");
-    let irreversible = table.flag(page, "irreversible");
+    let irreversible = table.is_set(page, "irreversible");
     for blank in actions
         .iter()
         .chain(&names)
@@ -224,13 +224,13 @@ pub(super) fn approvers(
     otherwise: Option<&Approvers>,
 ) -> Option<Approvers> {
     let by = table.text(page, "by");
-    let quorum = table.whole(page, "quorum");
+    let quorum = table.count(page, "quorum");
     let within = table.text(page, "within");
     let mut fits = true;
-    let quorum_at = quorum.as_ref().map(|(_, span)| span.clone());
+    let quorum_at = quorum.as_ref().map(|quorum| quorum.span.clone());
     let quorum = match quorum {
         None => otherwise.map_or(1, |one| one.quorum),
-        Some((n, span)) => match Terms::quorum(&serde_json::json!(n)) {
+        Some(Placed { value: n, span }) => match Terms::quorum(&serde_json::json!(n)) {
             Ok(quorum) => quorum,
             Err(error) => {
                 let help = format!("write `quorum = 2`, at most {APPROVAL_QUORUM_MAX}");

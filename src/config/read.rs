@@ -3,10 +3,10 @@
 use std::net::SocketAddr;
 use std::path::Path;
 
-use super::page::{Page, Placed, Table};
 use super::{Config, identity, instance, policy, source, store};
 use crate::diagnostic::nearest;
 use crate::finding::EntityType;
+use crate::page::{Page, Placed, Table};
 
 pub(super) fn config(page: &mut Page<'_>, mut root: Table<'_, '_>, dir: &Path) -> Config {
     let mut config = Config {
@@ -60,7 +60,7 @@ pub(super) fn config(page: &mut Page<'_>, mut root: Table<'_, '_>, dir: &Path) -
             config.sources.push(draft);
         }
     }
-    for (name, table) in root.tables(page, "connectors") {
+    for (name, table) in root.named(page, "connectors") {
         if let Some(draft) = instance::read(page, name, table, dir) {
             config.instances.push(draft);
         }
@@ -68,7 +68,7 @@ pub(super) fn config(page: &mut Page<'_>, mut root: Table<'_, '_>, dir: &Path) -
     if let Some(bind) = root.table(page, "bind") {
         config.bind = bind.every_text(page);
     }
-    for (name, table) in root.tables(page, "identities") {
+    for (name, table) in root.named(page, "identities") {
         if let Some(draft) = identity::read(page, name, table) {
             config.identities.push(draft);
         }
@@ -86,7 +86,7 @@ pub(super) fn config(page: &mut Page<'_>, mut root: Table<'_, '_>, dir: &Path) -
         config.notify = super::notify::read(page, table);
     }
     if let Some(mut log) = root.table(page, "log") {
-        config.log_json = log.flag(page, "json");
+        config.log_json = log.is_set(page, "json");
         log.finish(page);
     }
     root.finish(page);
@@ -140,7 +140,7 @@ pub(super) fn entity_type(page: &mut Page<'_>, word: &Placed<String>) -> Option<
             Some(near) => format!("did you mean `{near}`?"),
             None => format!(
                 "types are {}",
-                super::page::listed(&EntityType::ALL.map(EntityType::word))
+                crate::page::listed(&EntityType::ALL.map(EntityType::word))
             ),
         };
         page.mistake(

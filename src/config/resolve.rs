@@ -6,7 +6,6 @@ use std::ops::Range;
 
 use serde_json::{Map, Value};
 
-use super::page::{Placed, listed};
 use super::secret_ref::{SecretRef, Secrets};
 use super::{Config, IdentityDraft, InstanceDraft, SourceDraft, in_order};
 use crate::action::ActionName;
@@ -16,6 +15,7 @@ use crate::finding::EntityType;
 use crate::guardrail::is_like;
 use crate::intake::{Auth, LookUp, Normaliser, Profile, Profiles};
 use crate::notify;
+use crate::page::{Placed, listed};
 use crate::secret::Secret;
 
 /// What a configuration says, ready to be used.

@@ -4,10 +4,10 @@
 use std::collections::BTreeMap;
 
 use super::InstanceDraft;
-use super::page::listed;
 use super::resolve::Work;
 use crate::connector::{Ca, Connector, Instance, Manifest, SettingSpec, Settings, Transport, is_loopback};
 use crate::diagnostic::nearest;
+use crate::page::listed;
 use crate::secret::Secret;
 
 impl Work<'_> {

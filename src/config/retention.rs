@@ -1,8 +1,8 @@
 //! `[retention]`: for how long settled runs and alerts are kept.
 
-use super::page::{Page, Table};
 use crate::clock::{duration_ms, duration_text};
 use crate::limits::RETENTION_MS_MIN;
+use crate::page::{Page, Table};
 use crate::upkeep::Keep;
 
 /// Reads the table; what is not said keeps its default.

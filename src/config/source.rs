@@ -8,11 +8,11 @@ use serde_json::Value;
 use serde_spanned::Spanned;
 use toml::de::{DeValue, ValueDeserializer};
 
-use super::page::{Page, Placed, Table, listed};
 use super::read::is_name;
 use super::secret_ref::SecretRef;
 use crate::diagnostic::nearest;
 use crate::intake::Auth;
+use crate::page::{Page, Placed, Table, listed};
 
 /// Ways to authenticate that intake has; `tests` hold them against the enum.
 pub(super) const KINDS: [&str; 7] = [
@@ -55,13 +55,13 @@ pub(super) fn read(page: &mut Page<'_>, mut table: Table<'_, '_>, dir: &Path) ->
     let auth = match table.table(page, "auth") {
         Some(auth) => read_auth(page, auth, dir),
         None => {
-            if !table.table.iter().any(|(key, _)| key.get_ref() == "auth") {
+            if !table.inner().iter().any(|(key, _)| key.get_ref() == "auth") {
                 table.missing(page, "auth");
             }
             None
         }
     };
-    let finding_window_ms = table.duration(page, "finding_window");
+    let finding_window_ms = table.ms(page, "finding_window");
     let lookup = table.text(page, "lookup");
     let settings = table
         .table(page, "settings")
@@ -83,7 +83,7 @@ pub(super) fn read(page: &mut Page<'_>, mut table: Table<'_, '_>, dir: &Path) ->
 /// Settings as they stand; their connector says which there are and of what kind.
 fn settings(page: &mut Page<'_>, table: &Table<'_, '_>) -> Vec<(Placed<String>, Value)> {
     let mut settings = Vec::new();
-    for (name, value) in table.table.iter() {
+    for (name, value) in table.inner().iter() {
         match setting(value.get_ref()) {
             Some(value) => settings.push((
                 Placed {
@@ -146,7 +146,7 @@ fn read_auth(page: &mut Page<'_>, mut table: Table<'_, '_>, dir: &Path) -> Optio
         .map(|secret| reference(page, &secret.value, secret.span, dir))
         .collect();
     let mut secrets = secrets.into_iter().collect::<Option<Vec<_>>>()?.into_iter();
-    let value = Spanned::new(table.span.clone(), DeValue::Table(table.table.clone()));
+    let value = Spanned::new(table.span.clone(), DeValue::Table(table.inner().clone()));
     match Auth::<String>::deserialize(ValueDeserializer::from(value)) {
         Ok(auth) => auth
             .resolve(|_| secrets.next().ok_or(()))
@@ -164,7 +164,7 @@ fn not_an_auth(page: &mut Page<'_>, table: &Table<'_, '_>, kind: &str, message: 
     let named = words.first().copied().unwrap_or_default();
     let at = |key: &str| {
         table
-            .table
+            .inner()
             .iter()
             .find(|(name, _)| name.get_ref() == key)
             .map(|(name, _)| name.span())

@@ -4,15 +4,15 @@ use std::path::{Path, PathBuf};
 
 use data_encoding::{BASE64, HEXLOWER_PERMISSIVE};
 
-use super::page::{Page, Placed, Table};
 use super::read::is_name;
 use super::secret_ref::{SecretRef, Secrets};
 use super::source::reference;
+use crate::page::{Page, Placed, Table};
 use crate::secret::Secret;
 use crate::store::redis::{Address, Durability, NotAnAddress, Promise};
 
 /// Most replicas a commit may have to reach: a Cluster of a thousand nodes has fewer for one primary.
-const REPLICAS_MAX: u64 = 16;
+const REPLICAS_MAX: usize = 16;
 /// Longest statement about a managed service, characters: it stands in the log at each start.
 const MANAGED_CHARS_MAX: usize = 400;
 
@@ -177,7 +177,11 @@ pub(super) fn read(
     if let Some(word) = table.text(page, "durability") {
         settings.promise.durability = durability(page, &word);
     }
-    if let Some((replicas, span)) = table.whole(page, "replicas") {
+    if let Some(Placed {
+        value: replicas,
+        span,
+    }) = table.count(page, "replicas")
+    {
         match u32::try_from(replicas) {
             Ok(few) if replicas <= REPLICAS_MAX => settings.promise.replicas = Some(few),
             _ => page.mistake(

@@ -1,10 +1,10 @@
 //! The ways of `[notify]`: each address held against the connector instances there are, and the action that sends.
 
 use super::notify::WayDraft;
-use super::page::listed;
 use super::resolve::Work;
 use crate::diagnostic::nearest;
 use crate::notify;
+use crate::page::listed;
 
 impl Work<'_> {
     /// `[notify]`, with the action behind each way.

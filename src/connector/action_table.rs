@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use super::manifest::FunctionUse;
-use super::page::{Page, Placed, Table, listed};
 use crate::action::{ActionName, ActionSpec, Class, ReadBack, UndoSpec, facet_arguments};
 use crate::diagnostic::nearest;
 use crate::finding::EntityType;
+use crate::page::{Page, Placed, Table, listed};
 
 /// How long a vendor may take to put an action in force where the manifest says nothing, ms.
 const PROPAGATION_MS: u64 = 300_000;
@@ -127,16 +127,16 @@ pub(super) fn read(
         Some(inner) => read_undo(page, namespace, inner),
         None => (None, span.clone()),
     };
-    let irreversible = table.flag(page, "irreversible");
+    let irreversible = table.is_set(page, "irreversible");
     let args = table
         .table(page, "args")
         .map_or_else(BTreeMap::new, |inner| read_args(page, inner));
     if let Some(facet) = &facet {
         facet_names(page, facet, &args);
     }
-    let propagation_ms = table.duration(page, "propagation", PROPAGATION_MS);
-    let in_flight_ms = table.duration(page, "in_flight", IN_FLIGHT_MS);
-    let not_applied = table.statuses(page, "not_applied");
+    let propagation_ms = table.ms(page, "propagation").unwrap_or(PROPAGATION_MS);
+    let in_flight_ms = table.ms(page, "in_flight").unwrap_or(IN_FLIGHT_MS);
+    let not_applied = statuses(page, &mut table, "not_applied");
     let secrets = read_secrets(page, &mut table);
     table.finish(page);
 
@@ -331,7 +331,7 @@ fn read_back(
         .into_iter()
         .map(|text| text.value)
         .collect();
-    let lag_ms = table.duration(page, "lag", LAG_MS);
+    let lag_ms = table.ms(page, "lag").unwrap_or(LAG_MS);
     table.finish(page);
     let read = read?;
     functions.push(FunctionUse {
@@ -361,7 +361,7 @@ fn read_undo(
             inner
                 .every_text(page)
                 .into_iter()
-                .map(|(name, field)| (name, field.value))
+                .map(|(name, field)| (name.value, field.value))
                 .collect()
         });
     table.finish(page);
@@ -394,9 +394,34 @@ fn read_undo(
     }
 }
 
+/// HTTP statuses: a list of numbers from 400 to 599.
+fn statuses(page: &mut Page<'_>, table: &mut Table<'_, '_>, key: &'static str) -> Vec<u16> {
+    let Some((_, value, span)) = table.take(key) else {
+        return Vec::new();
+    };
+    let Some(list) = value.as_array() else {
+        page.wrong(key, "a list of statuses", value, span);
+        return Vec::new();
+    };
+    let mut statuses = Vec::new();
+    for item in list.iter() {
+        let number = item
+            .get_ref()
+            .as_integer()
+            .and_then(|number| number.as_str().parse::<u16>().ok())
+            .filter(|number| (400..600).contains(number));
+        match number {
+            Some(number) => statuses.push(number),
+            None => page.wrong(key, "a status from 400 to 599", item.get_ref(), item.span()),
+        }
+    }
+    statuses
+}
+
 fn read_args(page: &mut Page<'_>, table: Table<'_, '_>) -> BTreeMap<String, bool> {
     let mut args = BTreeMap::new();
     for (name, word) in table.every_text(page) {
+        let name = name.value;
         let required = match word.value.as_str() {
             "required" => true,
             "optional" => false,

@@ -4,8 +4,8 @@
 use std::ops::Range;
 
 use super::manifest::Transport;
-use super::page::{Page, Table, listed};
 use crate::diagnostic::nearest;
+use crate::page::{Page, Table, listed};
 
 /// How requests are authenticated. Credentials are named here and given by the instance.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,7 +96,7 @@ pub(super) fn read(page: &mut Page<'_>, mut table: Table<'_, '_>, transport: Tra
     }
     let auth = match kind.value.as_str() {
         "none" => Some(AuthSpec::None),
-        "bearer" => Some(if table.flag(page, "optional") {
+        "bearer" => Some(if table.is_set(page, "optional") {
             AuthSpec::BearerIfGiven
         } else {
             AuthSpec::Bearer

@@ -9,13 +9,21 @@ use toml::de::DeTable;
 
 use super::auth_spec::{self, AuthSpec};
 use super::egress::HostPattern;
-use super::page::{Page, Table, listed};
 use super::sender::{Challenge, LookUpSpec, SettingKind};
 use super::settings::{self, SettingSpec};
 use super::{action_table, rules, sender};
 use crate::action::{ActionName, ActionSpec};
 use crate::diagnostic::{Diagnostic, nearest};
 use crate::limits::VENDOR_REQUEST_MS;
+use crate::page::{Codes, Page, Table, listed};
+
+/// Of the mistakes that every manifest can have.
+const CODES: Codes = Codes {
+    unknown: "C002",
+    missing: "C003",
+    wrong: "C004",
+    duration: "C008",
+};
 
 /// A connector, as its manifest says.
 #[derive(Clone, Debug, PartialEq)]
@@ -170,7 +178,7 @@ pub enum DeliveryId {
 impl Manifest {
     /// Reads a manifest; `file` is its name in messages. Answers everything that is wrong with it at once.
     pub fn parse(file: &str, text: &str) -> Result<Manifest, Vec<Diagnostic>> {
-        let mut page = Page::new(file, text);
+        let mut page = Page::new(file, text, CODES);
         let root = match DeTable::parse(text) {
             Ok(root) => root,
             Err(error) => {
@@ -201,7 +209,7 @@ fn read(page: &mut Page<'_>, mut root: Table<'_, '_>) -> Option<Manifest> {
     let version = root.needed_text(page, "version");
     if let Some(name) = &name
         && ActionName::new(&name.value, "verb").is_err()
-        && !(root.is_without("actions") && is_senders_name(&name.value))
+        && !(!root.has("actions") && is_senders_name(&name.value))
     {
         page.mistake(
             "C005",
@@ -247,7 +255,8 @@ fn read(page: &mut Page<'_>, mut root: Table<'_, '_>) -> Option<Manifest> {
     let http = root.table(page, "http").map(|table| read_http(page, table));
     let source = root.table(page, "source").map(|table| sender::read(page, table));
     let mut tables = Vec::new();
-    for (verb, table) in root.tables(page, "actions") {
+    for (verb, table) in root.named(page, "actions") {
+        let verb = verb.value;
         // The connector's name is the namespace; where that is wrong, reading goes on for the other mistakes.
         let namespace = name.as_ref().map_or("connector", |name| name.value.as_str());
         if let Some(read) = action_table::read(page, namespace, &verb, table) {
@@ -325,7 +334,8 @@ fn read_limits(page: &mut Page<'_>, root: &mut Table<'_, '_>) -> Limits {
         };
     };
     let timeout_ms = table
-        .duration(page, "timeout", VENDOR_REQUEST_MS)
+        .ms(page, "timeout")
+        .unwrap_or(VENDOR_REQUEST_MS)
         .min(VENDOR_REQUEST_MS);
     table.finish(page);
     Limits { timeout_ms }

@@ -2,9 +2,9 @@
 //! can be undone can be seen. These rules are why a manifest that loads is safe to act with.
 
 use super::action_table::ActionTable;
-use super::page::{Page, listed};
 use crate::action::Class;
 use crate::diagnostic::nearest;
+use crate::page::{Page, listed};
 
 pub(super) fn check(page: &mut Page<'_>, tables: &[ActionTable]) {
     for (n, table) in tables.iter().enumerate() {

@@ -5,9 +5,9 @@ use std::ops::Range;
 use std::sync::{Arc, LazyLock};
 
 use super::manifest::{DeliveryId, SourceSpec};
-use super::page::{Page, Table, listed};
 use crate::diagnostic::nearest;
 use crate::limits::FINDING_WINDOW_MS;
+use crate::page::{Page, Table, listed};
 use crate::script::{Vocabulary, Word};
 
 /// A question a sender asks before its first alert, by who asks like this.
@@ -91,8 +91,8 @@ pub(super) fn read(page: &mut Page<'_>, mut table: Table<'_, '_>) -> Option<Sour
         Some(header) => DeliveryId::Header(header.value.to_ascii_lowercase()),
         None => DeliveryId::BodyDigest,
     };
-    let script = table.flag(page, "script");
-    let finding_window_ms = table.duration(page, "finding_window", FINDING_WINDOW_MS);
+    let script = table.is_set(page, "script");
+    let finding_window_ms = table.ms(page, "finding_window").unwrap_or(FINDING_WINDOW_MS);
     let challenge = table
         .text(page, "challenge")
         .and_then(|word| match word.value.as_str() {
@@ -136,7 +136,7 @@ pub(super) fn read(page: &mut Page<'_>, mut table: Table<'_, '_>) -> Option<Sour
         for (name, word) in inner.every_text(page) {
             match SettingKind::from_word(&word.value) {
                 Some(kind) => {
-                    settings.insert(name, kind);
+                    settings.insert(name.value, kind);
                 }
                 None => unknown(
                     page,

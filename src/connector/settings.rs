@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 use toml::de::DeValue;
 
-use super::page::{Page, Table};
+use crate::page::{Page, Placed, Table};
 
 /// The settings of an instance, by name: texts, numbers, flags, and lists of texts.
 pub type Settings = BTreeMap<String, Value>;
@@ -56,7 +56,7 @@ pub(super) fn text<'a>(
 }
 
 /// A value an operator or a manifest may give: a text, a number, a flag, or a list of texts.
-pub fn setting_value(value: &DeValue<'_>) -> Option<Value> {
+fn setting_value(value: &DeValue<'_>) -> Option<Value> {
     match value {
         DeValue::String(text) => Some(Value::from(text.as_ref())),
         DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix())
@@ -73,10 +73,27 @@ pub fn setting_value(value: &DeValue<'_>) -> Option<Value> {
     }
 }
 
+/// All members of a table, each of which has to be such a value.
+pub fn given_settings(page: &mut Page<'_>, table: &Table<'_, '_>) -> Vec<(Placed<String>, Placed<Value>)> {
+    let mut settings = Vec::new();
+    for (name, (place, value, span)) in table.members() {
+        let Some(read) = setting_value(value) else {
+            page.wrong(name, "a text, a number, a flag or a list of texts", value, span);
+            continue;
+        };
+        let name = Placed {
+            value: name.to_owned(),
+            span: place,
+        };
+        settings.push((name, Placed { value: read, span }));
+    }
+    settings
+}
+
 /// Reads the manifest's table.
 pub(super) fn read(page: &mut Page<'_>, table: &Table<'_, '_>) -> BTreeMap<String, SettingSpec> {
     let mut declared = BTreeMap::new();
-    for (name, place, value, span) in table.members() {
+    for (name, (place, value, span)) in table.members() {
         let well_named = name.starts_with(|c: char| c.is_ascii_lowercase())
             && name
                 .chars()

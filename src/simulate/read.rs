@@ -19,6 +19,7 @@ const CODES: Codes = Codes {
     unknown: "S002",
     missing: "S003",
     wrong: "S004",
+    duration: "S004",
 };
 
 /// What kind of content a folder holds.
@@ -73,7 +74,7 @@ pub fn cases(folder: &str, files: &BTreeMap<String, String>, of: Of) -> (Vec<Cas
         let mut root = Table::root(parsed.get_ref());
         if root.has("case") {
             let asked = RefCell::new(Vec::new());
-            for mut table in root.list(&mut page, "case").map_or(Vec::new(), |list| list.value) {
+            for mut table in root.list(&mut page, "case") {
                 let Some(name) = table.needed_text(&mut page, "name") else {
                     continue;
                 };

@@ -42,7 +42,7 @@ fn delivered(
     let body = body(page, &mut alert, files);
     alert.finish(page);
     let mut expect = expect(page, &mut table)?;
-    let findings = expect.list(page, "finding").map(|list| Placed {
+    let findings = expect.list_given(page, "finding").map(|list| Placed {
         span: list.span,
         value: list.value.into_iter().map(Table::into_data).collect(),
     });
@@ -133,7 +133,7 @@ fn call(page: &mut Page<'_>, mut table: Table<'_, '_>) -> Option<Call> {
                 None
             }
         });
-    let hosts = table.texts(page, "hosts").map_or(Vec::new(), |hosts| hosts.value);
+    let hosts = table.texts(page, "hosts");
     let hosts = hosts
         .into_iter()
         .filter_map(|host| match HostPattern::parse(&host.value) {
@@ -147,7 +147,7 @@ fn call(page: &mut Page<'_>, mut table: Table<'_, '_>) -> Option<Call> {
     let hosts = hosts.collect();
     let settings = plain(page, &mut table, "settings");
     let credentials = texts(page, &mut table, "credentials").into_iter().collect();
-    let requests = table.list(page, "request").map_or(Vec::new(), |list| list.value);
+    let requests = table.list(page, "request");
     let requests = requests
         .into_iter()
         .filter_map(|request| exchange(page, request))
@@ -308,8 +308,8 @@ fn call_expect(page: &mut Page<'_>, table: &mut Table<'_, '_>) -> Option<CallExp
         fields: table.map(page, "fields"),
         id: table.text(page, "id"),
         name: table.text(page, "name"),
-        aliases: table.texts(page, "aliases"),
-        candidates: table.texts(page, "candidates"),
+        aliases: table.texts_given(page, "aliases"),
+        candidates: table.texts_given(page, "candidates"),
     };
     if let Some(retry) = &expect.retry
         && !["never", "backoff"].contains(&retry.value.as_str())

@@ -50,7 +50,7 @@ const VERIFIED: [&str; 6] = [
 pub fn play(page: &mut Page<'_>, mut table: Table<'_, '_>, files: &BTreeMap<String, String>) -> Option<Play> {
     table.text(page, "title");
     let now = moment(page, &mut table, "now");
-    let until_ms = table.duration(page, "until").map(|until| until.value);
+    let until_ms = table.ms(page, "until");
     let input = input(page, &mut table, files);
     let inputs = table.map(page, "inputs");
     let by = table.text(page, "by").map(|by| by.value);
@@ -97,11 +97,11 @@ fn input(page: &mut Page<'_>, table: &mut Table<'_, '_>, files: &BTreeMap<String
     let place = table.span.clone();
     let has_inputs = table.has("inputs");
     let alert = table.table(page, "alert");
-    let findings = table.list(page, "finding");
+    let findings = table.list_given(page, "finding");
     match (alert, findings) {
         (Some(mut alert), None) => {
             let source = alert.needed_text(page, "source");
-            let weak = alert.flag(page, "weak").is_some_and(|weak| weak.value);
+            let weak = alert.is_set(page, "weak");
             let body = body(page, &mut alert, files);
             alert.finish(page);
             Some(Input::Alert {
@@ -128,7 +128,7 @@ fn input(page: &mut Page<'_>, table: &mut Table<'_, '_>, files: &BTreeMap<String
 }
 
 fn list<'t, 'i>(page: &mut Page<'_>, table: &mut Table<'t, 'i>, key: &'static str) -> Vec<Table<'t, 'i>> {
-    table.list(page, key).map_or(Vec::new(), |list| list.value)
+    table.list(page, key)
 }
 
 /// `instances = ["okta"]`, or `[instances.NAME]` with `use` and `when`.
@@ -151,7 +151,7 @@ fn instances(page: &mut Page<'_>, table: &mut Table<'_, '_>) -> Option<Vec<Simul
                 .collect(),
         );
     }
-    let names = table.texts(page, "instances")?;
+    let names = table.texts_given(page, "instances")?;
     let simulated = |name: Placed<String>| Simulated {
         connector: name.clone(),
         name,
@@ -164,12 +164,12 @@ fn instance(page: &mut Page<'_>, name: Placed<String>, mut table: Table<'_, '_>)
     let connector = table.text(page, "use").unwrap_or_else(|| name.clone());
     let mut when = Vec::new();
     for mut one in list(page, &mut table, "when") {
-        let kinds = one.texts(page, "type").map_or(Vec::new(), |kinds| kinds.value);
+        let kinds = one.texts(page, "type");
         let kinds = kinds
             .into_iter()
             .filter_map(|word| entity_type(page, &word))
             .collect();
-        let names = one.texts(page, "name").map_or(Vec::new(), |names| names.value);
+        let names = one.texts(page, "name");
         let attributes = one
             .table(page, "attributes")
             .map_or(Vec::new(), |table| table.every_text(page));
@@ -239,7 +239,7 @@ fn fact(page: &mut Page<'_>, mut table: Table<'_, '_>) -> Option<Fact> {
     let name = table.needed_text(page, "name");
     let text =
         |page: &mut Page<'_>, table: &mut Table<'_, '_>, key| table.text(page, key).map(|text| text.value);
-    let ids = table.texts(page, "ambiguous").map_or(Vec::new(), |ids| ids.value);
+    let ids = table.texts(page, "ambiguous");
     let fact = Fact {
         name: name?,
         instance: table.text(page, "instance"),
@@ -247,7 +247,7 @@ fn fact(page: &mut Page<'_>, mut table: Table<'_, '_>) -> Option<Fact> {
         id: text(page, &mut table, "id"),
         state: text(page, &mut table, "state"),
         fields: plain(page, &mut table, "fields"),
-        missing: table.flag(page, "missing").is_some_and(|flag| flag.value),
+        missing: table.is_set(page, "missing"),
         ambiguous: ids.into_iter().map(|id| id.value).collect(),
         unreadable: text(page, &mut table, "unreadable"),
     };
@@ -337,12 +337,12 @@ fn how(page: &mut Page<'_>, table: &mut Table<'_, '_>) -> Vec<(&'static str, How
             ..
         }) => found.push(("pending", How::Pending { ms: None })),
         Some(_) => {
-            let ms = table.duration(page, "pending").map(|ms| ms.value);
+            let ms = table.ms(page, "pending");
             found.push(("pending", How::Pending { ms }));
         }
         None => {}
     }
-    if table.flag(page, "contradicted").is_some_and(|flag| flag.value) {
+    if table.is_set(page, "contradicted") {
         found.push(("contradicted", How::Contradicted));
     }
     if let Some(happened) = happened(page, table, "killed", &["after", "before"]) {
@@ -467,31 +467,29 @@ fn play_expect(page: &mut Page<'_>, table: &mut Table<'_, '_>) -> Option<PlayExp
         why: table.text(page, "why"),
         error: table.text(page, "error"),
         returns: table.data("returns"),
-        steps: table.texts(page, "steps"),
-        notes: table.texts(page, "notes"),
+        steps: table.texts_given(page, "steps"),
+        notes: table.texts_given(page, "notes"),
         not_called: Vec::new(),
-        alarms: table.texts(page, "alarms"),
+        alarms: table.texts_given(page, "alarms"),
         waits_for: table.text(page, "waits_for"),
         effects: None,
         messages: None,
         holds: None,
         states: Vec::new(),
     };
-    let not_called = table
-        .texts(page, "not_called")
-        .map_or(Vec::new(), |names| names.value);
+    let not_called = table.texts(page, "not_called");
     read.not_called = not_called
         .into_iter()
         .filter_map(|name| action_name(page, name))
         .collect();
     read.effects = table
-        .list(page, "effect")
+        .list_given(page, "effect")
         .map(|list| placed(list, |one| effect(page, one)));
     read.messages = table
-        .list(page, "message")
+        .list_given(page, "message")
         .map(|list| placed(list, |one| Some(message(page, one))));
     read.holds = table
-        .list(page, "hold")
+        .list_given(page, "hold")
         .map(|list| placed(list, |one| hold(page, one)));
     let states = list(page, &mut table, "state");
     read.states = states.into_iter().filter_map(|one| state(page, one)).collect();

@@ -20,8 +20,8 @@ use super::load::{PLAYBOOKS, RUNS_EACH, range, send};
 use super::nodes::Nodes;
 use super::witness::{Facts, violations};
 
-/// How long nothing may happen at any vendor, once nobody is killed any more and before everything has come to rest. What
-/// piled up while servers were down takes its time.
+/// How long nothing may change, once nobody is killed any more and before everything has come to rest. What piled up
+/// while servers were down takes its time; of many leases on one host only the last is seen at the vendor.
 const PEACE: Duration = Duration::from_secs(60);
 
 /// Written past the capture of the test harness, so that the figures are always seen.
@@ -79,13 +79,13 @@ pub async fn kill_under_load(form: &Form) {
     let sent = sending.await.unwrap();
     over.store(true, Ordering::SeqCst);
     let in_flight = watching.await.unwrap();
-    let calm = at_rest(&client, &nodes, &token, &range).await;
-    assert!(
-        calm,
-        "it does not come to rest: {}\nagain with: {}",
-        nodes.last_words(),
-        form.again()
-    );
+    if let Err(left) = at_rest(&client, &nodes, &token, &range).await {
+        panic!(
+            "it does not come to rest: {left}\n{}\nagain with: {}",
+            nodes.last_words(),
+            form.again()
+        );
+    }
     nodes.stop().await;
 
     let store = open(&form.keep, house.path(), &prefix).await;
@@ -154,33 +154,41 @@ async fn in_flight(
     Spread::of(seen)
 }
 
-/// Whether everything comes to rest: no run open, nothing held, no alert pending.
-async fn at_rest(client: &reqwest::Client, nodes: &Nodes<'_>, token: &str, range: &RunningRange) -> bool {
-    let mut last = (0, Instant::now());
+/// Waits until everything has come to rest: no run open, nothing held, no alert pending. `Err` says what is left when
+/// nothing changes any more.
+async fn at_rest(
+    client: &reqwest::Client,
+    nodes: &Nodes<'_>,
+    token: &str,
+    range: &RunningRange,
+) -> Result<(), String> {
     let url = nodes.urls().borrow().iter().flatten().next().cloned().unwrap();
+    let mut last = (String::new(), Instant::now());
     let mut quiet = 0;
     while last.1.elapsed() < PEACE {
-        let happened = range.ledger().lines().len();
-        if happened != last.0 {
-            last = (happened, Instant::now());
-        }
+        let mut now = format!("{} changes at vendors", range.ledger().lines().len());
         let mut still = true;
         for (path, what) in [
-            ("/api/runs?status=open&limit=1", "runs"),
+            ("/api/runs?status=open&limit=500", "runs"),
             ("/api/contained", "contained"),
-            ("/api/alerts?disposition=pending&limit=1", "alerts"),
+            ("/api/alerts?disposition=pending&limit=500", "alerts"),
         ] {
             let list = get(client, &url, token, path).await.unwrap_or_default();
-            still &= list[what].as_array().is_some_and(Vec::is_empty);
+            let left = list[what].as_array();
+            still &= left.is_some_and(Vec::is_empty);
+            now.push_str(&format!("; {what}: {}", list[what]));
+        }
+        if now != last.0 {
+            last = (now, Instant::now());
         }
         // The end of a lease is a run that is not there yet when the hold is looked at: look again.
         quiet = if still { quiet + 1 } else { 0 };
         if quiet == 3 {
-            return true;
+            return Ok(());
         }
         tokio::time::sleep(Duration::from_millis(300)).await;
     }
-    false
+    Err(last.0.chars().take(20_000).collect())
 }
 
 fn report(

@@ -80,7 +80,11 @@ impl<'a> Nodes<'a> {
             n += 1;
             if n % 25 == 0 {
                 // Past the capture of the test harness: the long form takes half an hour.
-                let _ = writeln!(std::io::stderr(), "kill battery: {n} of at least {} kills", form.kills);
+                let _ = writeln!(
+                    std::io::stderr(),
+                    "kill battery: {n} of at least {} kills",
+                    form.kills
+                );
             }
         }
         deaths

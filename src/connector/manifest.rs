@@ -209,7 +209,7 @@ fn read(page: &mut Page<'_>, mut root: Table<'_, '_>) -> Option<Manifest> {
     let version = root.needed_text(page, "version");
     if let Some(name) = &name
         && ActionName::new(&name.value, "verb").is_err()
-        && !(!root.has("actions") && is_senders_name(&name.value))
+        && (root.has("actions") || !is_senders_name(&name.value))
     {
         page.mistake(
             "C005",

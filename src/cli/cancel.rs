@@ -16,7 +16,8 @@ use super::output;
   cordon cancel run_… --undo --reason 'false positive'
 
 Effects under way are finished first, and open questions are closed. With `--undo`, what the run did is then undone in
-reverse, in the same run; with `--keep` it stays. One of both has to be said. A run that is over is taken back with
+reverse, in the same run; with `--keep` it stays. The runs it started and waits for are cancelled in the same way. One
+of both has to be said. A run that is over is taken back with
 `cordon undo`.")]
 pub struct Cancel {
     /// The run

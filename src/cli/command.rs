@@ -7,8 +7,8 @@ use clap::{Parser, Subcommand};
 use super::failure::{Done, Exit, Failure};
 use super::{
     act, alerts, approvals, backup, cancel, check, connectors, contained, demo, explain, halt, init,
-    matching, normalise, notify, output, permissions, plan, range, reload, resolve, retention, run, runs,
-    send, serve, show, status, store, testing, token, undo,
+    matching, normalise, notify, output, permissions, plan, range, reload, resolve, retention, retry, run,
+    runs, send, serve, show, status, store, testing, token, undo,
 };
 
 const EXIT_CODES: &str = "Exit codes:
@@ -76,6 +76,8 @@ enum Command {
     Undo(undo::Undo),
     /// Ends a run that is not over, and undoes what it did or lets it stay
     Cancel(cancel::Cancel),
+    /// Takes a parked run up again
+    Retry(retry::Retry),
     /// Says whether an effect in doubt happened
     Resolve(resolve::Resolve),
     /// Ends every containment of one entity
@@ -152,6 +154,7 @@ async fn dispatch(command: Command) -> Done {
         Command::Contained(args) => contained::run(args).await,
         Command::Undo(args) => undo::run(args).await,
         Command::Cancel(args) => cancel::run(args).await,
+        Command::Retry(args) => retry::run(args).await,
         Command::Resolve(args) => resolve::run(args).await,
         Command::Release(args) => contained::release(args).await,
         Command::Halt(args) => halt::run(args).await,

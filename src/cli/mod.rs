@@ -31,6 +31,7 @@ mod range;
 mod reload;
 mod resolve;
 mod retention;
+mod retry;
 mod run;
 mod runs;
 mod send;

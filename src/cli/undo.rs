@@ -15,7 +15,7 @@ use crate::id::EffectId;
   cordon undo run_… --reason 'false positive' --wait
   cordon undo effect_… --reason 'wrong host'
 
-Restores the state that was captured before. Where someone changed it since, nothing is written and you are asked.")]
+Restores the state that was captured before, of a run and of those it started, last first. Where someone changed it since, nothing is written and you are asked.")]
 pub struct Undo {
     /// The run, or one effect
     id: String,

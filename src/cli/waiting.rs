@@ -20,6 +20,9 @@ const LOOK_MS: u64 = 250;
 #[derive(Deserialize)]
 pub struct Started {
     run: Value,
+    /// Runs that an undo does not reach.
+    #[serde(default)]
+    left: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -49,9 +52,19 @@ impl Started {
 /// It did not succeed, or is parked.
 pub async fn finish(client: &Client, started: &Started, wait: bool, json: bool) -> Done {
     let id = started.id()?;
+    if !started.left.is_empty() {
+        output::say(&format!(
+            "not reached, their journals are gone or cannot be read: {}; look at what they did with `cordon contained`",
+            started.left.join(", ")
+        ));
+    }
     if !wait {
         return if json {
-            output::json(&serde_json::json!({ "run": id.to_string() }))
+            let mut answer = serde_json::json!({ "run": id.to_string() });
+            if let (false, Some(map)) = (started.left.is_empty(), answer.as_object_mut()) {
+                map.insert("left".to_owned(), serde_json::json!(started.left));
+            }
+            output::json(&answer)
         } else {
             output::data(&id.to_string())
         };

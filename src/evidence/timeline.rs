@@ -380,6 +380,14 @@ impl Teller {
                     Tone::Loud,
                 );
             }
+            Event::RunRetried {
+                principal, reason, ..
+            } => self.entry(
+                at,
+                "RETRIED",
+                &format!("by {principal}: {reason}; it is taken up again"),
+                Tone::Loud,
+            ),
             Event::SignalRefused { principal, why, .. } => {
                 self.entry(
                     at,

@@ -335,6 +335,15 @@ pub enum Event {
         /// The signal it came by.
         signal: String,
     },
+    /// A person had a parked run taken up again.
+    RunRetried {
+        /// Who.
+        principal: String,
+        /// In their words.
+        reason: String,
+        /// The signal it came by.
+        signal: String,
+    },
     /// What a person said to the run could not count, because of what came before it.
     SignalRefused {
         /// The signal.
@@ -390,6 +399,7 @@ impl Event {
             Event::EffectResolvedBy { .. } => "effect_resolved_by",
             Event::EffectLanded { .. } => "effect_landed",
             Event::RunCancelled { .. } => "run_cancelled",
+            Event::RunRetried { .. } => "run_retried",
             Event::SignalRefused { .. } => "signal_refused",
             Event::Alarmed { .. } => "alarmed",
             Event::ScriptReturned { .. } => "script_returned",

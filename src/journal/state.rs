@@ -482,6 +482,10 @@ impl RunState {
                     reason: reason.clone(),
                 });
             }
+            Event::RunRetried { signal, .. } => {
+                self.heard.insert(signal.clone());
+                self.parked = None;
+            }
             Event::SignalRefused { signal, .. } => {
                 self.heard.insert(signal.clone());
             }

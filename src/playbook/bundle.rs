@@ -193,6 +193,22 @@ pub enum NotABundle {
 }
 
 impl Loaded {
+    /// What a run has whose bundle cannot be had: no script, no words of a connector, no connector.
+    ///
+    /// # Errors
+    ///
+    /// Our own words make no vocabulary: a defect.
+    pub fn nothing() -> Result<Loaded, NotABundle> {
+        let connectors = Catalog::of(Vec::new());
+        let vocabulary =
+            vocabulary(&connectors, false).map_err(|error| NotABundle::Refused(error.to_string()))?;
+        Ok(Loaded {
+            program: Program::new(String::new(), String::new()),
+            vocabulary,
+            connectors,
+        })
+    }
+
     /// Opens a stored bundle.
     ///
     /// # Errors

@@ -9,16 +9,20 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
+use super::compensate::{self, Course};
 use super::context::Context;
 use super::handle::{CannotStart, Start, create};
+use super::next::{Progress, Task};
 use super::perform::Performed;
+use super::signals::{self, Word};
 use crate::action::Fault;
+use crate::clock::Time;
 use crate::id::RunId;
 use crate::journal::{Answered, Cause, ChainId, End, Event, Header, RunState, ScriptEnd, Step};
-use crate::limits::{ANSWER_BYTES_MAX, CHILD_DEPTH_MAX, CHILDREN_PER_RUN_MAX};
+use crate::limits::{ANSWER_BYTES_MAX, CHILD_DEPTH_MAX, CHILD_LOOK_MS, CHILDREN_PER_RUN_MAX};
 use crate::playbook::{BadInputs, Bundle, RUN_PLAYBOOK};
 use crate::script::StepId;
-use crate::store::{Error, RunRow, RunStatus};
+use crate::store::{Error, RunRow, RunStatus, Signal};
 
 /// True for the step that starts a run of another playbook.
 pub fn is_child(step: &Step) -> bool {
@@ -178,6 +182,154 @@ pub fn misfit(bundle: &Bundle, bad: &BadInputs) -> Fault {
     Fault::new("bad-argument", format!("`{}`: {bad}{help}", bundle.playbook))
 }
 
+/// What a run that is given up says to those it started and waits for.
+struct Said {
+    undo: bool,
+    principal: String,
+    reason: String,
+}
+
+/// That word: a cancel is handed on as it was said, and a rollback is a cancel with undo in the name of the run.
+fn said(state: &RunState) -> Option<Said> {
+    let run = state.header.run;
+    if let Some(cancelled) = &state.cancelled {
+        return Some(Said {
+            undo: cancelled.undo,
+            principal: cancelled.principal.clone(),
+            reason: format!("{} (said to {run}, which started it)", cancelled.reason),
+        });
+    }
+    (compensate::course(state) == Course::Undoing).then(|| Said {
+        undo: true,
+        principal: run.to_string(),
+        reason: "the run that started it failed and is rolled back".to_owned(),
+    })
+}
+
+/// What the run of a step was told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Handed {
+    /// To undo what it did, or to let it stay.
+    pub undo: bool,
+    /// False where there is no such run: it was never started, and nobody can start it any more.
+    pub is_there: bool,
+}
+
+/// What is left to do about the runs that a run has started, once it is given up.
+#[derive(Debug, PartialEq)]
+pub enum Handing {
+    /// This.
+    Now(Task),
+    /// Nothing until then; what is waited for, in words.
+    At(Time, String),
+    /// Nothing.
+    Over,
+}
+
+/// Every run that is waited for is told before anything of this one is undone and before it ends. Where what was done is
+/// undone, its end is waited for too: what it did came last, so it is taken back first.
+pub fn handing(state: &RunState, progress: &Progress, now: Time) -> Handing {
+    let Some(said) = said(state) else {
+        return Handing::Over;
+    };
+    let mut next: Option<(Time, String)> = None;
+    for (step, asked) in state.open_steps().filter(|(_, step)| is_child(step)) {
+        match progress.children_told.get(step) {
+            Some(told) if told.undo == said.undo => {
+                if !told.is_there || !said.undo {
+                    continue;
+                }
+            }
+            _ => return Handing::Now(Task::TellChild(step.clone())),
+        }
+        let seen = progress.children_at.get(step);
+        match seen.map(|at| at.plus_ms(CHILD_LOOK_MS)) {
+            Some(at) if at > now => {
+                if next.as_ref().is_none_or(|(earliest, _)| at < *earliest) {
+                    let run = child_of(state.header.run, step);
+                    next = Some((at, format!("the end of {run}, started at {}", asked.place())));
+                }
+            }
+            _ => return Handing::Now(Task::LookAtChild(step.clone())),
+        }
+    }
+    next.map_or(Handing::Over, |(at, why)| Handing::At(at, why))
+}
+
+/// Hands the word on to the run of a step. The signal's id follows from both runs and the word, so that whoever does it
+/// again after a crash changes nothing.
+pub async fn tell(context: &Context, state: &RunState, step: &StepId) -> Result<Performed, Error> {
+    let Some(said) = said(state) else {
+        return Ok(Performed::default());
+    };
+    let (parent, run) = (state.header.run, child_of(state.header.run, step));
+    let word = Word::Cancel {
+        undo: said.undo,
+        reason: said.reason,
+    };
+    let signal = Signal {
+        id: signals::handed_on(parent, run, said.undo),
+        run,
+        at: context.clock.now(),
+        principal: said.principal,
+        content: serde_json::to_value(word).map_err(|error| Error::Unavailable {
+            why: error.to_string(),
+        })?,
+    };
+    crate::crash::point("child.before-tell");
+    let is_there = match context.store.put_signal(run.partition(), signal).await {
+        Ok(_) => true,
+        Err(Error::Missing { .. }) => false,
+        Err(error) => return Err(error),
+    };
+    crate::crash::point("child.after-tell");
+    let undo = said.undo;
+    Ok(Performed {
+        child_told: Some((step.clone(), Handed { undo, is_there })),
+        ..Performed::default()
+    })
+}
+
+/// How many changes of a run stand that could or should have been undone, those of runs it started among them.
+fn standing(state: &RunState) -> u64 {
+    let left = compensate::left(state);
+    let own = left.stuck.len().saturating_add(left.staying.len());
+    let below = state
+        .steps
+        .values()
+        .filter_map(|step| end_told(step)?.get(STANDING)?.as_u64());
+    below.fold(u64::try_from(own).unwrap_or(u64::MAX), u64::saturating_add)
+}
+
+/// What a step was told of the end of the run it started.
+fn end_told(step: &Step) -> Option<&Value> {
+    step.child?;
+    match step.answer.as_ref()? {
+        Answered::Value(told) => Some(told),
+        Answered::Fault(fault) => Some(&fault.data),
+    }
+}
+
+/// The field that says how many changes of a run stand.
+const STANDING: &str = "standing";
+
+/// The runs that this one started, that are over, and of which something stands. One that ended under a program that did
+/// not count is named unless it was undone.
+pub fn left_standing(state: &RunState) -> Vec<String> {
+    let steps = state.steps.values();
+    let ended = steps.filter_map(|step| Some((step.child?, end_told(step)?)));
+    ended
+        .filter(|(_, told)| match told.get(STANDING).and_then(Value::as_u64) {
+            Some(standing) => standing > 0,
+            None => told.get("end").and_then(Value::as_str) != Some(End::RolledBack.word()),
+        })
+        .map(|(run, told)| {
+            let playbook = told.get("playbook").and_then(Value::as_str).unwrap_or_default();
+            format!("{run} of `{playbook}`")
+        })
+        .collect()
+}
+
 /// Looks whether the run that a step started is over, and takes its end as the step's answer.
 pub async fn look(context: &Context, state: &RunState, step: &StepId) -> Result<Performed, Error> {
     let run = child_of(state.header.run, step);
@@ -222,6 +374,7 @@ fn end_of(child: &RunState, row: &RunRow) -> Answered {
         "end": end.word(),
         "why": why,
         "value": null,
+        STANDING: standing(child),
     });
     match &child.script {
         Some(ScriptEnd::Returned(value)) if matches!(end, End::Succeeded | End::Kept) => {
@@ -255,7 +408,7 @@ fn end_of(child: &RunState, row: &RunRow) -> Answered {
 pub(super) fn assumed(run: RunId, bundle: &Bundle, value: Value) -> Value {
     json!({
         "run": run, "playbook": bundle.playbook, "end": End::Succeeded.word(), "why": "(assumed)", "value": value,
-        "assumed": true,
+        STANDING: 0, "assumed": true,
     })
 }
 

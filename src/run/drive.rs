@@ -60,24 +60,49 @@ pub async fn drive(context: Arc<Context>, claim: Claim, stop: Arc<AtomicBool>) -
         Ok(state) => state,
         Err(error) => return park_unread(&context, &claim, entries.len(), &error.to_string()).await,
     };
-    let loaded = match context.bundle(state.header.bundle).await {
+    let bundle = state.header.bundle;
+    let mut record = Record::new(context.clone(), claim, state);
+    let loaded = match context.bundle(bundle).await {
         Ok(loaded) => loaded,
         Err(NoBundle::Store(error)) => return Err(error.into()),
         Err(NoBundle::Gone(why)) => {
-            cleanup::all(&context, &state).await?;
-            cleanup::sweep(&context, &state, Some(&claim), Sweep::Everything).await?;
-            let mut events = consent::closing(&state, "its run was parked");
-            events.push(Event::RunParked { why });
-            Record::new(context.clone(), claim, state).append(events).await?;
-            return Ok(());
+            hear(&context, &mut record).await?;
+            if record.state().cancelled.is_none() {
+                return park_without_bundle(&context, record, why).await;
+            }
+            // Its script is not needed any more. Of what it did nothing can be looked at or undone: people are told.
+            Arc::new(Loaded::nothing().map_err(|error| LetGo::Defect(error.to_string()))?)
         }
     };
-    let mut driver = Driver::new(context.clone(), loaded, Record::new(context, claim, state), stop);
+    let mut driver = Driver::new(context.clone(), loaded, record, stop);
     driver.resume().await?;
     if driver.carry_over().await? {
         driver.go().await?;
     }
     Ok(())
+}
+
+/// Writes down what people have said to a run before anything else is done about it.
+async fn hear(context: &Context, record: &mut Record) -> Result<(), LetGo> {
+    let run = record.claim().run;
+    let signals = context.store.signals(run.partition(), run).await?;
+    let events = signals::count(record.state(), &signals);
+    if !events.is_empty() {
+        record.append(events).await?;
+    }
+    Ok(())
+}
+
+/// Parks a run whose bundle cannot be had, or leaves it parked where nobody asked to take it up again.
+async fn park_without_bundle(context: &Context, mut record: Record, why: String) -> Result<(), LetGo> {
+    if let Some(parked) = record.state().parked.clone() {
+        return record.park_again(&parked).await;
+    }
+    cleanup::all(context, record.state()).await?;
+    cleanup::sweep(context, record.state(), Some(record.claim()), Sweep::Everything).await?;
+    let mut events = consent::closing(record.state(), "its run was parked");
+    events.push(Event::RunParked { why });
+    record.append(events).await
 }
 
 /// A journal that cannot be folded is left as it is; only the row says so.
@@ -121,6 +146,8 @@ struct Driver {
     cut: u32,
     /// Why the run is parked once its effects are at rest.
     parking: Option<String>,
+    /// True once a person has had the run taken up again: a new claim begins with all the checks there are.
+    is_retried: bool,
     tasks: JoinSet<(Task, Result<Performed, Error>)>,
     chores: JoinSet<Result<(), Error>>,
     stop: Arc<AtomicBool>,
@@ -139,6 +166,7 @@ impl Driver {
             progress,
             cut: 0,
             parking: None,
+            is_retried: false,
             tasks: JoinSet::new(),
             chores: JoinSet::new(),
             stop,
@@ -175,6 +203,9 @@ impl Driver {
             self.progress.halted = !matches!(*self.context.halt.borrow(), Ok(None));
             let stopping = self.stop.load(Ordering::Relaxed);
             let now = self.context.clock.now();
+            if self.is_retried && self.tasks.is_empty() {
+                return self.let_go(now, "a worker to take it up again".into()).await;
+            }
             if let Some(why) = self.parking.clone()
                 && self.tasks.is_empty()
                 && is_parkable(self.record.state())
@@ -263,18 +294,23 @@ impl Driver {
                     later,
                     counted,
                     child_seen,
+                    child_told,
                     heard,
                 } = performed?;
                 self.progress.children_at.extend(child_seen);
+                self.progress.children_told.extend(child_told);
                 if let Some((effect, at)) = later {
                     self.progress.not_before.insert(effect, at);
                 }
                 self.progress.votes_at = counted.or(self.progress.votes_at);
                 if let Some((at, signals)) = heard {
                     self.progress.heard_at = Some(at);
-                    self.append(signals::count(self.record.state(), &signals)).await?;
+                    let said = signals::count(self.record.state(), &signals);
+                    self.is_retried = said.iter().any(|one| matches!(one, Event::RunRetried { .. }));
+                    self.append(said).await?;
                     // Whoever cancels a run is the person it would be parked for.
                     if self.record.state().cancelled.is_some() {
+                        self.is_retried = false;
                         self.parking = None;
                         self.progress.parking = false;
                     }

@@ -292,21 +292,62 @@ impl Handle {
         }
     }
 
-    /// Undoes everything reversible that a run did or may have done, last first.
+    /// The runs that a run started, and those that they started, whose journals are there and can be read; and the ids of
+    /// the others.
+    async fn family(&self, of: &RunState) -> Result<Family, CannotStart> {
+        let children =
+            |state: &RunState| -> Vec<RunId> { state.steps.values().filter_map(|step| step.child).collect() };
+        let mut family = Family::default();
+        let mut next = children(of);
+        while let Some(run) = next.pop() {
+            match self.state(run).await {
+                Ok(state) => {
+                    next.extend(children(&state));
+                    family.below.push(state);
+                }
+                Err(CannotStart::Nothing(_) | CannotStart::Defect(_)) => family.left.push(run),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(family)
+    }
+
+    /// The runs below this one that an undo of it does not reach, because their journals are gone or cannot be read.
+    ///
+    /// # Errors
+    /// There is no such run.
+    pub async fn left_by_undo(&self, of: RunId) -> Result<Vec<RunId>, CannotStart> {
+        let state = self.state(of).await?;
+        Ok(self.family(&state).await?.left)
+    }
+
+    /// Undoes everything reversible that a run and those it started did or may have done, last first.
     pub async fn undo_run(&self, of: RunId, principal: &str, reason: &str) -> Result<RunId, CannotStart> {
         let state = self.state(of).await?;
-        let effects: Vec<EffectId> = state
-            .effects_in_order()
-            .rev()
-            .filter(|effect| may_have_happened(effect) && effect.bound.spec.undo.is_some())
-            .map(|effect| effect.bound.effect)
-            .collect();
+        let family = self.family(&state).await?;
+        let mut effects: Vec<(Time, RunId, EffectId)> = Vec::new();
+        for member in std::iter::once(&state).chain(&family.below) {
+            let undone = member.effects_in_order().rev();
+            let undone =
+                undone.filter(|effect| may_have_happened(effect) && effect.bound.spec.undo.is_some());
+            effects.extend(undone.map(|effect| {
+                let at = effect.last().map_or(member.started_at, |attempt| attempt.at);
+                (at, member.header.run, effect.bound.effect)
+            }));
+        }
         if effects.is_empty() {
             return Err(CannotStart::Nothing(format!(
                 "{of} has done nothing that can be undone"
             )));
         }
-        let pairs = effects.into_iter().map(|effect| (of, effect)).collect();
+        // What one run did keeps its order; several are brought into the order of their attempts.
+        if !family.below.is_empty() {
+            effects.sort_by_key(|(at, ..)| std::cmp::Reverse(*at));
+        }
+        let pairs = effects
+            .into_iter()
+            .map(|(_, run, effect)| (run, effect))
+            .collect();
         self.revert(pairs, principal, reason, Some(of), state.header.subject)
             .await
     }
@@ -471,6 +512,13 @@ const LEASE_AGAIN_MS: u64 = 5 * 60_000;
 const LEASE_AGAIN_MS_MAX: u64 = 86_400_000;
 /// How often undoing the same effects may be begun anew.
 const REVERT_TRIES_MAX: u32 = 100;
+
+/// The runs below one.
+#[derive(Default)]
+struct Family {
+    below: Vec<RunState>,
+    left: Vec<RunId>,
+}
 
 fn may_have_happened(effect: &EffectState) -> bool {
     matches!(

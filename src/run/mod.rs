@@ -44,7 +44,7 @@ pub use pace::{Pace, RealPace, Waiting};
 pub use perform::{Performed, perform};
 pub use plan::NotPlanned;
 pub use signals::{RESOLVE, Word};
-pub use speaking::{Heard, NotHeard};
+pub use speaking::{Heard, NotHeard, Retried};
 pub use vendors::{Binding, Vendors};
 pub use voting::{Ballot, NotTaken, Taken};
 pub use worker::work;

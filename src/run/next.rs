@@ -3,7 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::child::is_child;
+use super::child::{self, Handed, Handing, is_child};
 use super::compensate::{self, Course, Undoing};
 use super::consent::{self, APPROVE};
 use super::{approve, receipt, signals};
@@ -43,6 +43,8 @@ pub struct Progress {
     pub votes_at: Option<Time>,
     /// When the runs that steps started were last looked at.
     pub children_at: HashMap<StepId, Time>,
+    /// What the runs that steps started were told under this claim, once this one is given up.
+    pub children_told: HashMap<StepId, Handed>,
     /// When the words of people for this run were last read under this claim.
     pub heard_at: Option<Time>,
     /// Effects to leave alone until a moment: their target was locked by another.
@@ -64,6 +66,8 @@ pub enum Task {
     StartChild(StepId),
     /// Look whether that run is over.
     LookAtChild(StepId),
+    /// Tell that run that this one is given up.
+    TellChild(StepId),
     /// Ask people whether a run that failed is rolled back.
     AskWhetherToUndo,
     /// Read what people have answered.
@@ -114,7 +118,11 @@ pub fn next(state: &RunState, progress: &Progress, now: Time) -> Next {
         return Next::Perform(Task::Hear);
     }
     if state.parked.is_some() {
-        return Next::Over;
+        if !progress.busy.contains(&Task::Hear) {
+            return Next::Over;
+        }
+        let why = "what people have said".to_owned();
+        return Next::Wait { until: None, why };
     }
     // Before anything follows from the time that has passed: what people said within theirs counts.
     if votes_are_due(state, progress, now) && !progress.busy.contains(&Task::CountVotes) {
@@ -167,7 +175,7 @@ pub fn next(state: &RunState, progress: &Progress, now: Time) -> Next {
         }
     }
     if progress.busy.is_empty()
-        && let Some(next) = given_up(state, course, now, &mut wait)
+        && let Some(next) = given_up(state, progress, course, now, &mut wait)
     {
         return next;
     }
@@ -238,8 +246,22 @@ fn of_child(
     }
 }
 
-/// What is left to do for a run once nothing is under way: undo, ask, or say that it is over.
-fn given_up(state: &RunState, course: Course, now: Time, wait: &mut Earliest) -> Option<Next> {
+/// What is left to do for a run once nothing is under way: tell the runs it started, undo, ask, or say that it is over.
+fn given_up(
+    state: &RunState,
+    progress: &Progress,
+    course: Course,
+    now: Time,
+    wait: &mut Earliest,
+) -> Option<Next> {
+    match child::handing(state, progress, now) {
+        Handing::Now(task) => return Some(Next::Perform(task)),
+        Handing::At(at, why) => {
+            wait.note(at, || why);
+            return None;
+        }
+        Handing::Over => {}
+    }
     match course {
         Course::On | Course::Keeping => {}
         Course::Asking => {
@@ -329,6 +351,7 @@ fn is_busy(progress: &Progress, effect: EffectId) -> bool {
         | Task::Ask(_)
         | Task::StartChild(_)
         | Task::LookAtChild(_)
+        | Task::TellChild(_)
         | Task::AskWhetherToUndo
         | Task::CountVotes
         | Task::Hear => false,
@@ -842,18 +865,44 @@ fn given_up_as(state: &RunState, cause: &str) -> (End, String) {
         };
         return (
             kept,
-            format!("{cause}; what was done stays{}{doubtful}", decided(state)),
+            format!(
+                "{cause}; what was done stays{}{doubtful}{}",
+                decided(state),
+                cancelled_too(state)
+            ),
         );
     }
     let left = compensate::left(state);
-    let end = if !left.stuck.is_empty() || (left.undone == 0 && !left.staying.is_empty()) {
-        if left.stuck.is_empty() { kept } else { End::Kept }
+    let children = child::left_standing(state);
+    let is_stuck = !left.stuck.is_empty() || !children.is_empty();
+    let end = if is_stuck || (left.undone == 0 && !left.staying.is_empty()) {
+        if is_stuck { End::Kept } else { kept }
     } else if state.cancelled.is_some() {
         End::Cancelled
     } else {
         End::RolledBack
     };
-    (end, format!("{cause}; {}", left.words()))
+    let mut words = left.words();
+    if !children.is_empty() {
+        words.push_str(&format!(
+            "; what runs it started did stays, `cordon undo` takes it back: {}",
+            compensate::named(&children)
+        ));
+    }
+    (end, format!("{cause}; {words}"))
+}
+
+/// Runs it waited for, to which a cancel was handed on.
+fn cancelled_too(state: &RunState) -> String {
+    let open = state.open_steps().filter_map(|(_, step)| step.child);
+    let open: Vec<String> = open
+        .filter(|_| state.cancelled.is_some())
+        .map(|run| run.to_string())
+        .collect();
+    if open.is_empty() {
+        return String::new();
+    }
+    format!("; cancelled with it: {}", compensate::named(&open))
 }
 
 /// Who decided that what was done stays, where people were asked.

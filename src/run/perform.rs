@@ -2,7 +2,7 @@
 
 use super::approve;
 use super::bind;
-use super::child;
+use super::child::{self, Handed};
 use super::compensate::UNDO_FAILED;
 use super::consent;
 use super::context::Context;
@@ -30,6 +30,8 @@ pub struct Performed {
     pub counted: Option<Time>,
     /// The step whose run was looked at, and when.
     pub child_seen: Option<(StepId, Time)>,
+    /// What was said to the run of a step.
+    pub child_told: Option<(StepId, Handed)>,
     /// What people have said to the run, and when it was read. What it comes to is for the state it is recorded on.
     pub heard: Option<(Time, Vec<Signal>)>,
 }
@@ -94,6 +96,7 @@ async fn attempt(
         )),
         Task::StartChild(step) => Ok(Performed::events(child::start(context, state, step).await?)),
         Task::LookAtChild(step) => child::look(context, state, step).await,
+        Task::TellChild(step) => child::tell(context, state, step).await,
         Task::AskWhetherToUndo => Ok(Performed::events(approve::ask_whether_to_undo(context, state))),
         Task::CountVotes => count_votes(context, state).await,
         Task::Hear => {

@@ -177,9 +177,12 @@ impl Walk<'_> {
             Task::Ask(step) => approve::ask(context, loaded, state, step).await,
             Task::StartChild(step) => Box::pin(self.child(step)).await?,
             // What a run owes once it is given up is not part of a plan, and nobody speaks to it.
-            Task::CountVotes | Task::LookAtChild(_) | Task::Hear | Task::AskWhetherToUndo | Task::Undo(_) => {
-                Vec::new()
-            }
+            Task::CountVotes
+            | Task::LookAtChild(_)
+            | Task::TellChild(_)
+            | Task::Hear
+            | Task::AskWhetherToUndo
+            | Task::Undo(_) => Vec::new(),
             Task::Resolve(id) => {
                 let Performed { events, .. } = perform::resolve(context, loaded, effect(id)?).await;
                 events

@@ -86,7 +86,7 @@ impl Record {
             Task::Bind(step) | Task::Ask(step) => self.state.excerpt(Some(step), None),
             Task::CountVotes | Task::Hear => self.state.excerpt(None, None),
             // Undoing is about everything the run did.
-            Task::AskWhetherToUndo | Task::Undo(_) => RunState::clone(&self.state),
+            Task::AskWhetherToUndo | Task::Undo(_) | Task::TellChild(_) => RunState::clone(&self.state),
             Task::StartChild(step) | Task::LookAtChild(step) => {
                 let mut part = self.state.excerpt(Some(step), None);
                 let finding = self.inputs.get("finding").cloned();
@@ -315,6 +315,7 @@ fn matters(event: &Event) -> bool {
         | Event::EffectResolvedBy { .. }
         | Event::EffectLanded { .. }
         | Event::RunCancelled { .. }
+        | Event::RunRetried { .. }
         | Event::SignalRefused { .. }
         | Event::ApprovalRequested { .. }
         | Event::ApprovalVoted { .. }

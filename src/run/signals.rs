@@ -1,4 +1,4 @@
-//! What people say to a run: cancel it, or whether an effect in doubt happened. What it comes to is read off the
+//! What people say to a run: cancel it, take it up again, or whether an effect in doubt happened. What it comes to is read off the
 //! run's state here, pure; the first word that counts is journalled, and whoever says the opposite later is refused.
 
 use std::collections::BTreeSet;
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::compensate::{self, Course};
 use crate::digest::Digest;
-use crate::id::EffectId;
+use crate::id::{EffectId, RunId};
 use crate::journal::{Event, RunState, Said};
 use crate::store::Signal;
 
@@ -22,6 +22,13 @@ pub enum Word {
         /// In their words.
         reason: String,
     },
+    /// Take a parked run up again.
+    Retry {
+        /// In their words.
+        reason: String,
+        /// True where the journal itself could not be read, so that it does not say that the run was parked.
+        unread: bool,
+    },
     /// Whether an effect in doubt happened.
     Resolve {
         /// The effect.
@@ -35,30 +42,35 @@ pub enum Word {
 
 impl Word {
     /// The id of the signal that carries it: the same word of the same person is the same signal, whatever the
-    /// reason, so that a repeat after a lost answer changes nothing.
-    pub fn id(&self, principal: &str) -> String {
+    /// reason, so that a repeat after a lost answer changes nothing. A run may be parked again after it was taken up, so
+    /// that word is another one with each `epoch`: a run that is parked has no new one until somebody takes it up.
+    pub fn id(&self, principal: &str, epoch: u64) -> String {
         let parts = match self {
             Word::Cancel { undo, .. } => vec!["cancel".to_owned(), undo.to_string()],
+            Word::Retry { .. } => vec!["retry".to_owned(), epoch.to_string()],
             Word::Resolve { effect, happened, .. } => {
                 vec!["resolve".to_owned(), effect.to_string(), happened.to_string()]
             }
         };
-        let text = serde_json::json!([principal, parts]).to_string();
-        format!(
-            "signal_{}",
-            Digest::of(text.as_bytes())
-                .to_string()
-                .chars()
-                .take(32)
-                .collect::<String>()
-        )
+        signal_id(&serde_json::json!([principal, parts]))
     }
+}
+
+/// The id of a word that a run hands on to one it started.
+pub fn handed_on(parent: RunId, child: RunId, undo: bool) -> String {
+    signal_id(&serde_json::json!(["handed-on", parent, child, undo]))
+}
+
+fn signal_id(parts: &serde_json::Value) -> String {
+    let digest = Digest::of(parts.to_string().as_bytes()).to_string();
+    format!("signal_{}", digest.chars().take(32).collect::<String>())
 }
 
 /// What those signals come to that were not heard before, in their order.
 pub fn count(state: &RunState, signals: &[Signal]) -> Vec<Event> {
     let mut events = Vec::new();
     let mut resolved: BTreeSet<EffectId> = BTreeSet::new();
+    let mut retried: Option<String> = None;
     let mut cancelled = state
         .cancelled
         .as_ref()
@@ -89,6 +101,19 @@ pub fn count(state: &RunState, signals: &[Signal]) -> Vec<Event> {
                     }
                 }
             },
+            Word::Retry { reason, unread } => {
+                match may_retry(state, unread, cancelled.as_ref(), retried.as_ref()) {
+                    Err(why) => refused(why),
+                    Ok(()) => {
+                        retried = Some(signal.principal.clone());
+                        Event::RunRetried {
+                            principal: signal.principal.clone(),
+                            reason,
+                            signal: signal.id.clone(),
+                        }
+                    }
+                }
+            }
             Word::Resolve {
                 effect,
                 happened,
@@ -143,6 +168,30 @@ fn may_cancel(state: &RunState, cancelled: Option<&(bool, String)>, undo: bool) 
         }
         None => Ok(()),
     }
+}
+
+fn may_retry(
+    state: &RunState,
+    unread: bool,
+    cancelled: Option<&(bool, String)>,
+    retried: Option<&String>,
+) -> Result<(), String> {
+    let run = state.header.run;
+    if let Some((_, end, _)) = &state.settled {
+        return Err(format!("{run} is over, it ended {}", end.word()));
+    }
+    if let Some(by) = retried {
+        return Err(format!("{by} has had {run} taken up again before"));
+    }
+    if let Some((_, by)) = cancelled {
+        return Err(format!(
+            "{by} has cancelled {run}, and it is on its way to its end"
+        ));
+    }
+    if state.parked.is_none() && !unread {
+        return Err(format!("{run} is not parked any more"));
+    }
+    Ok(())
 }
 
 /// Whether a person may say whether an effect happened.

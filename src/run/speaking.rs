@@ -1,5 +1,5 @@
-//! How the rest of the program speaks to a run for a person: cancel it, or say whether an effect in doubt happened. The
-//! word is kept beside the journal and the run woken; the run's worker writes down what it came to, and only that
+//! How the rest of the program speaks to a run for a person: cancel it, take it up again where it is parked, or say
+//! whether an effect in doubt happened. The word is kept beside the journal and the run woken; the run's worker writes down what it came to, and only that
 //! counts.
 
 use super::handle::{CannotStart, Handle};
@@ -7,10 +7,12 @@ use super::signals::{self, RESOLVE, Word};
 use crate::id::{EffectId, Partition, RunId};
 use crate::journal::{ChainId, Event, RunState};
 use crate::limits::{EFFECT_SEARCH_RUNS_MAX, SIGNAL_HEARD_MS};
-use crate::store::{Error, RunQuery, RunStatus, Signal, Signalled};
+use crate::store::{Error, RunQuery, RunRow, RunStatus, Signal, Signalled};
 
 /// How often the journal is looked at for a word to be heard, ms.
 const LOOK_MS: u64 = 25;
+/// How long a run that was taken up again is watched for whether it is parked again, ms.
+const RETRY_LOOK_MS: u64 = 1_000;
 
 /// Why a word for a run does not count.
 #[derive(Debug, thiserror::Error)]
@@ -48,7 +50,88 @@ pub enum Heard {
     Kept,
 }
 
+/// A parked run that a person had taken up again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Retried {
+    /// Whether its worker has heard it.
+    pub heard: Heard,
+    /// Why it was parked.
+    pub was: String,
+    /// Why it is parked again; `None` while it goes on.
+    pub again: Option<String>,
+}
+
 impl Handle {
+    /// Has a parked run taken up again: as soon as its worker has heard it, every check is made that parked it, and where
+    /// the cause is still there it is parked again. Answers once that is known, or after a while.
+    ///
+    /// # Errors
+    /// There is no such run, or it is not parked.
+    pub async fn retry(&self, run: RunId, principal: &str, reason: &str) -> Result<Retried, NotHeard> {
+        let row = self.row(run).await?;
+        let unread = match self.state(run).await {
+            Ok(_) => false,
+            Err(CannotStart::Defect(_)) => true,
+            Err(error) => return Err(error.into()),
+        };
+        let word = Word::Retry {
+            reason: reason.to_owned(),
+            unread,
+        };
+        let id = self.speak(run, &word, principal).await?;
+        let is_parked = |now: &RunRow| now.status == RunStatus::Parked && now.epoch > row.epoch;
+        let mut waited_ms = 0;
+        let mut heard = Heard::Kept;
+        let again = loop {
+            let now = self.row(run).await?;
+            if is_parked(&now) {
+                heard = Heard::Counted;
+                break Some(now.waits_for);
+            }
+            match self.heard(run, &id).await {
+                Ok(Some(Ok(()))) => heard = Heard::Counted,
+                Ok(Some(Err(why))) => return Err(NotHeard::Refused(why)),
+                // A journal that cannot be read says nothing; its row does.
+                Ok(None) | Err(NotHeard::Defect(_)) => {}
+                Err(error) => return Err(error),
+            }
+            let goes_on = heard == Heard::Counted && now.epoch > row.epoch.saturating_add(1);
+            let is_long = waited_ms >= SIGNAL_HEARD_MS;
+            if now.status == RunStatus::Settled || is_long || (goes_on && waited_ms >= RETRY_LOOK_MS) {
+                break None;
+            }
+            self.context().pause_ms(LOOK_MS).await;
+            waited_ms += LOOK_MS;
+        };
+        Ok(Retried {
+            heard,
+            was: row.waits_for,
+            again,
+        })
+    }
+
+    async fn row(&self, run: RunId) -> Result<RunRow, NotHeard> {
+        let row = self.context().store.run(run.partition(), run).await?;
+        row.ok_or_else(|| NotHeard::Unknown(format!("there is no {run}")))
+    }
+
+    /// Whether a run may be taken up again, as its row stands; answers the number of its claims. Its journal may be
+    /// what cannot be read.
+    async fn may_retry(&self, run: RunId) -> Result<u64, NotHeard> {
+        let row = self.row(run).await?;
+        match row.status {
+            RunStatus::Parked => Ok(row.epoch),
+            RunStatus::Open => Err(NotHeard::Refused(format!(
+                "{run} is not parked{}",
+                match row.waits_for.as_str() {
+                    "" => ", it is worked on".to_owned(),
+                    what => format!(", it waits for {what}"),
+                }
+            ))),
+            RunStatus::Settled => Err(NotHeard::Refused(format!("{run} is over"))),
+        }
+    }
+
     /// Ends a run. Effects under way are finished first; with `undo`, what it did is then undone in reverse. Answers
     /// once the run has written it down, or after a while that it is kept.
     ///
@@ -97,16 +180,12 @@ impl Handle {
     /// # Errors
     /// There is no such run or effect, or the word cannot count.
     pub async fn speak(&self, run: RunId, word: &Word, principal: &str) -> Result<String, NotHeard> {
-        let state = self.state(run).await?;
-        let id = word.id(principal);
-        // A repeat of what was heard is answered with what became of it.
-        if !state.heard.contains(&id) {
-            match word {
-                Word::Cancel { undo, .. } => signals::cancellable(&state, *undo),
-                Word::Resolve { effect, .. } => signals::may_resolve(&state, *effect),
-            }
-            .map_err(NotHeard::Refused)?;
-        }
+        let epoch = match word {
+            Word::Retry { .. } => self.may_retry(run).await?,
+            Word::Cancel { .. } | Word::Resolve { .. } => 0,
+        };
+        let id = word.id(principal, epoch);
+        self.may(run, word, &id).await?;
         let context = self.context();
         let signal = Signal {
             id: id.clone(),
@@ -125,6 +204,22 @@ impl Handle {
                 Ok(id)
             }
         }
+    }
+
+    /// Whether a word can count as the run stands. A repeat of what was heard is answered with what became of it.
+    async fn may(&self, run: RunId, word: &Word, id: &str) -> Result<(), NotHeard> {
+        let check = match word {
+            Word::Retry { .. } => return Ok(()),
+            Word::Cancel { undo, .. } => {
+                let state = self.state(run).await?;
+                (!state.heard.contains(id)).then(|| signals::cancellable(&state, *undo))
+            }
+            Word::Resolve { effect, .. } => {
+                let state = self.state(run).await?;
+                (!state.heard.contains(id)).then(|| signals::may_resolve(&state, *effect))
+            }
+        };
+        check.unwrap_or(Ok(())).map_err(NotHeard::Refused)
     }
 
     /// Waits a while until a signal was heard.
@@ -155,7 +250,7 @@ impl Handle {
             let kind = entry.kind.as_str();
             if !matches!(
                 kind,
-                "run_cancelled" | "effect_resolved_by" | "signal_refused" | "run_settled"
+                "run_cancelled" | "run_retried" | "effect_resolved_by" | "signal_refused" | "run_settled"
             ) {
                 continue;
             }
@@ -163,7 +258,9 @@ impl Handle {
                 .event()
                 .map_err(|error| NotHeard::Defect(error.to_string()))?;
             match event {
-                Event::RunCancelled { signal, .. } | Event::EffectResolvedBy { signal, .. }
+                Event::RunCancelled { signal, .. }
+                | Event::RunRetried { signal, .. }
+                | Event::EffectResolvedBy { signal, .. }
                     if signal == id =>
                 {
                     return Ok(Some(Ok(())));

@@ -16,6 +16,7 @@ mod children;
 mod compensation;
 mod holds;
 mod upgrades;
+mod words;
 
 use super::*;
 use crate::action::{

@@ -18,6 +18,7 @@ mod demo;
 mod permissions;
 mod testing;
 mod tour;
+mod words;
 
 /// Runs `cordon` in `dir` with an environment of its own.
 fn cordon(dir: &Path, args: &[&str]) -> Output {

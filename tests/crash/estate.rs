@@ -21,14 +21,16 @@ pub enum Estate {
 /// A playbook of the battery's own, started by findings with its rule; those that are shipped come beside it.
 pub struct Playbook {
     pub id: &'static str,
+    /// As its manifest says it.
+    pub on_failure: &'static str,
     pub script: &'static str,
 }
 
 impl Playbook {
     pub fn manifest(&self) -> String {
         format!(
-            "id = \"{}\"\ntitle = \"Of the battery\"\nkind = \"response\"\nowner = \"tests\"\non_failure = \"keep\"\n",
-            self.id
+            "id = \"{}\"\ntitle = \"Of the battery\"\nkind = \"response\"\nowner = \"tests\"\non_failure = \"{}\"\n",
+            self.id, self.on_failure
         )
     }
 

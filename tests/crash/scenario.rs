@@ -54,6 +54,7 @@ macro_rules! isolate {
 }
 
 const BEACON: Playbook = Playbook {
+    on_failure: "keep",
     id: "beacon",
     script: isolate!(""),
 };
@@ -94,7 +95,7 @@ const COMPANY: Scenario = Scenario {
 const KIM: (&str, &str) = ("user", "kim@corp.example");
 const BEN: (&str, &str) = ("user", "ben@corp.example");
 
-pub static ALL: [Scenario; 22] = [
+pub static ALL: [Scenario; 24] = [
     ONE,
     Scenario {
         name: "two-hosts",
@@ -179,6 +180,7 @@ pub static ALL: [Scenario; 22] = [
                 ..BEACON
             },
             Playbook {
+                on_failure: "keep",
                 id: "tunnel",
                 script: isolate!("lease: \"3s\""),
             },
@@ -193,6 +195,44 @@ pub static ALL: [Scenario; 22] = [
             },
         ],
         expected: Expected { runs: 4, ..ENDED },
+        ..ONE
+    },
+    Scenario {
+        name: "rolled-back",
+        playbooks: &[Playbook {
+            on_failure: "roll_back",
+            script: "each(finding.all(\"host\"), |host| endpoint::isolate(host));\n\
+                     throw error(\"no-ticket\", \"the ticket system is down\");\n",
+            ..BEACON
+        }],
+        alerts: &[Alert {
+            affected: &[("host", "web-07"), ("host", "web-08")],
+            ..ON_WEB_07
+        }],
+        expected: Expected {
+            holders: 0,
+            end: End::RolledBack,
+            ..ONCE
+        },
+        ..ONE
+    },
+    Scenario {
+        name: "sub-playbook",
+        playbooks: &[
+            BEACON,
+            Playbook {
+                on_failure: "keep",
+                id: "above",
+                script: "let below = run_playbook(\"beacon\");\nnote(below.end);\n",
+            },
+        ],
+        alerts: &[Alert {
+            uid: "a-1",
+            rule: "above",
+            title: "Something above",
+            ..ON_WEB_07
+        }],
+        expected: Expected { runs: 2, ..ONCE },
         ..ONE
     },
     // The shipped playbooks, as they are.
@@ -247,6 +287,7 @@ pub static ALL: [Scenario; 22] = [
     Scenario {
         name: "suspended-a-while",
         playbooks: &[Playbook {
+            on_failure: "keep",
             id: "guess",
             script: "let who = finding.affected(\"user\");\n\
                      identity::suspend(who, #{ lease: \"1s\" });\n\
@@ -264,6 +305,7 @@ pub static ALL: [Scenario; 22] = [
     Scenario {
         name: "half-an-answer",
         playbooks: &[Playbook {
+            on_failure: "keep",
             id: "guess",
             script: "identity::suspend(finding.affected(\"user\"));\n",
         }],
@@ -279,6 +321,7 @@ pub static ALL: [Scenario; 22] = [
     Scenario {
         name: "granted-for-a-time",
         playbooks: &[Playbook {
+            on_failure: "keep",
             id: "grant",
             script: "let grant = identity::grant(finding.affected(\"user\"), #{ group: \"production-admins\" });\n\
                      wait(\"2s\");\n\
@@ -297,6 +340,7 @@ pub static ALL: [Scenario; 22] = [
     Scenario {
         name: "held-for-people",
         playbooks: &[Playbook {
+            on_failure: "keep",
             id: "careful",
             script: "identity::suspend(finding.affected(\"service_account\"));\n",
         }],
@@ -311,6 +355,7 @@ pub static ALL: [Scenario; 22] = [
     Scenario {
         name: "rotated-once",
         playbooks: &[Playbook {
+            on_failure: "keep",
             id: "rotate",
             script: "secret::rotate(finding.affected(\"resource\"));\n",
         }],
@@ -327,6 +372,7 @@ pub static ALL: [Scenario; 22] = [
     Scenario {
         name: "written-once",
         playbooks: &[Playbook {
+            on_failure: "keep",
             id: "write",
             script: "let channel = finding.affected(\"resource\").name;\n\
                      chat::send(#{ to: channel, subject: \"seen\", text: \"written by a run\" });\n",
@@ -344,6 +390,7 @@ pub static ALL: [Scenario; 22] = [
     Scenario {
         name: "all-at-once",
         playbooks: &[Playbook {
+            on_failure: "keep",
             id: "everything",
             script: "let who = finding.affected(\"service_account\");\n\
                      all([\n\

@@ -21,17 +21,20 @@ const AGAIN: Duration = Duration::from_millis(100);
 /// that undoes what it did when it wakes, and one that changes two systems beside each other and tells somebody.
 pub const PLAYBOOKS: [Playbook; 3] = [
     Playbook {
+        on_failure: "keep",
         id: "leased",
         script: "endpoint::isolate(finding.affected(\"host\"), #{ lease: \"4s\" });\n\
                  wait(\"8s\");\n",
     },
     Playbook {
+        on_failure: "keep",
         id: "sleeper",
         script: "let done = identity::suspend(finding.affected(\"user\"));\n\
                  wait(\"8s\");\n\
                  undo(done);\n",
     },
     Playbook {
+        on_failure: "keep",
         id: "both",
         script: "let who = finding.affected(\"service_account\");\n\
                  wait(\"7s\");\n\

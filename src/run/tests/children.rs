@@ -10,7 +10,7 @@ use crate::run::{child_of, compare};
 use crate::script::StepId;
 
 /// Offers playbooks to the scripts of a bench: id, script, inputs.
-fn offer(bench: &Bench, playbooks: &[(&str, &str, InputSpecs)]) {
+pub(super) fn offer(bench: &Bench, playbooks: &[(&str, &str, InputSpecs)]) {
     let connectors = Catalog::embedded().unwrap();
     let bundles = playbooks.iter().map(|(id, script, inputs)| {
         let program = Program::new("child.rhai", *script);
@@ -30,11 +30,11 @@ fn offer(bench: &Bench, playbooks: &[(&str, &str, InputSpecs)]) {
     bench.context.offer(Arc::new(bundles.collect()));
 }
 
-fn none() -> InputSpecs {
+pub(super) fn none() -> InputSpecs {
     InputSpecs::new()
 }
 
-fn step(text: &str) -> StepId {
+pub(super) fn step(text: &str) -> StepId {
     text.parse().unwrap()
 }
 

@@ -6,7 +6,7 @@ use crate::journal::{ENGINE_ABI, seal};
 use crate::store::{NewRun, RunStatus};
 
 /// A run of this script that goes by other replay rules and whose journal says that `asked` was asked first.
-async fn of_another_engine(bench: &Bench, name: &str, script: &str, asked: &str) -> RunId {
+pub(super) async fn of_another_engine(bench: &Bench, name: &str, script: &str, asked: &str) -> RunId {
     let store = &bench.context.store;
     let like = bench.run(&format!("{name}, of today"), script).await;
     let mut header = bench.handle.state(like).await.unwrap().header;
@@ -63,7 +63,7 @@ async fn of_another_engine(bench: &Bench, name: &str, script: &str, asked: &str)
     run
 }
 
-const SCRIPT: &str = "wait(\"10ms\"); endpoint::isolate(finding.host)";
+pub(super) const SCRIPT: &str = "wait(\"10ms\"); endpoint::isolate(finding.host)";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_of_another_engine_goes_on_where_its_replay_is_what_was_recorded() {

@@ -23,6 +23,7 @@ pub(in crate::server) fn routes() -> Router<Shared> {
         .route("/runs/{id}", get(runs::show))
         .route("/runs/{id}/undo", post(undo::run))
         .route("/runs/{id}/cancel", post(speaking::cancel))
+        .route("/runs/{id}/retry", post(speaking::retry))
         .route("/effects/{id}/undo", post(undo::effect))
         .route("/effects/{id}/resolve", post(speaking::resolve))
         .route("/plan", post(plan::make))

@@ -1,4 +1,4 @@
-//! What a person says to a run: cancel it, or whether an effect in doubt happened.
+//! What a person says to a run: cancel it, take it up again, or whether an effect in doubt happened.
 
 use axum::Json;
 use axum::extract::{Path, State};
@@ -46,6 +46,42 @@ pub(super) async fn cancel(
     Ok(Json(Spoken {
         run,
         counted: heard == Heard::Counted,
+    }))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Retry {
+    reason: String,
+}
+
+/// What became of a parked run that is to be taken up again.
+#[derive(Serialize)]
+pub(super) struct TakenUp {
+    run: RunId,
+    /// False when the run's worker has not come to it yet: it is kept, and counts when nothing came before it.
+    counted: bool,
+    /// Why it was parked.
+    was: String,
+    /// Why it is parked again; null while it goes on.
+    parked_again: Option<String>,
+}
+
+pub(super) async fn retry(
+    State(shared): State<Shared>,
+    who: Who,
+    Path(text): Path<String>,
+    Asked(asked): Asked<Retry>,
+) -> Result<Json<TakenUp>, ApiError> {
+    let run: RunId = id(&text)?;
+    let reason = reason(&asked.reason)?;
+    let retried = shared.handle.retry(run, &who.0, &reason).await?;
+    tracing::info!(run.id = %run, principal = who.0, "a parked run is taken up again");
+    Ok(Json(TakenUp {
+        run,
+        counted: retried.heard == Heard::Counted,
+        was: retried.was,
+        parked_again: retried.again,
     }))
 }
 

@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::extract::{Path, State};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::routes::id;
 use super::runs::unknown;
@@ -19,18 +19,27 @@ pub(super) struct UndoRun {
     reason: String,
 }
 
+/// The run that undoes, and what it does not reach.
+#[derive(Serialize)]
+pub(super) struct Undone {
+    run: RunId,
+    /// Runs that the undone one started and whose journals are gone or cannot be read.
+    left: Vec<RunId>,
+}
+
 pub(super) async fn run(
     State(shared): State<Shared>,
     who: Who,
     Path(text): Path<String>,
     Asked(asked): Asked<UndoRun>,
-) -> Result<Json<Started>, ApiError> {
+) -> Result<Json<Undone>, ApiError> {
     let of: RunId = id(&text)?;
     let reason = reason(&asked.reason)?;
     exists(&shared, of).await?;
+    let left = shared.handle.left_by_undo(of).await?;
     let run = shared.handle.undo_run(of, &who.0, &reason).await?;
     tracing::info!(run.id = %run, undoes = %of, principal = who.0, "a run is undone");
-    Ok(Json(Started { run }))
+    Ok(Json(Undone { run, left }))
 }
 
 #[derive(Deserialize)]

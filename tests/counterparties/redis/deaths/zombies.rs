@@ -23,10 +23,12 @@ const LOOK: Duration = Duration::from_millis(100);
 const AWAKE: Duration = Duration::from_secs(3);
 
 const KEPT: Playbook = Playbook {
+    on_failure: "keep",
     id: "zombie",
     script: "endpoint::isolate(finding.affected(\"host\"));\n",
 };
 const LEASED: Playbook = Playbook {
+    on_failure: "keep",
     id: "zombie",
     script: "endpoint::isolate(finding.affected(\"host\"), #{ lease: \"1s\" });\n",
 };

@@ -156,7 +156,7 @@ pub(super) async fn create(
         end: None,
         started_at: now,
         updated_at: now,
-        waits_for: String::new(),
+        waits_for: "a worker".to_owned(),
         wake_at: Some(now),
         epoch: 0,
         worker: None,

@@ -1162,3 +1162,12 @@ fn refused(fault: Fault) -> RunState {
     }
     RunState::fold(&entries).unwrap()
 }
+
+#[tokio::test]
+async fn a_run_that_nobody_has_taken_up_waits_for_a_worker() {
+    let bench = Bench::start(&[]);
+    bench.worker.abort();
+    let run = bench.run("new", "1").await;
+    let row = bench.context.store.run(run.partition(), run).await.unwrap();
+    assert_eq!(row.unwrap().waits_for, "a worker");
+}

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, mpsc};
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 
 use super::content::Content;
 use super::lookup::{LookUps, Offline};
@@ -89,6 +89,13 @@ pub enum NotProcessed {
     },
 }
 
+/// An alert whose task panicked is pending still, and is worked on again.
+fn tell(ended: Result<(), JoinError>) {
+    if let Err(error) = ended {
+        tracing::error!("the work on an alert ended in a way it never should: {error}");
+    }
+}
+
 impl Pipeline {
     /// A pipeline that starts runs with `handle`.
     pub fn new(handle: Handle, profiles: Arc<Profiles>, content: Arc<Content>) -> Pipeline {
@@ -127,6 +134,10 @@ impl Pipeline {
         let mut look = tokio::time::interval(Duration::from_millis(LOOK_MS));
         look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         while !stop.load(Ordering::Relaxed) {
+            // Each that ended keeps its memory until somebody has looked at it.
+            while let Some(ended) = tasks.try_join_next() {
+                tell(ended);
+            }
             tokio::select! {
                 Some(alert) = kept.recv() => self.begin(alert, &places, &mut tasks).await,
                 _ = look.tick() => {
@@ -139,10 +150,12 @@ impl Pipeline {
                         }
                     }
                 }
-                Some(_) = tasks.join_next() => {}
+                Some(ended) = tasks.join_next() => tell(ended),
             }
         }
-        while tasks.join_next().await.is_some() {}
+        while let Some(ended) = tasks.join_next().await {
+            tell(ended);
+        }
     }
 
     fn waiting(&self) -> std::sync::MutexGuard<'_, HashMap<AlertId, Waiting>> {

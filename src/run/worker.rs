@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{Semaphore, mpsc};
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 
 use super::cleanup;
 use super::context::Context;
@@ -41,6 +41,11 @@ pub async fn work(
     let mut tick = context.pace.wait_ms(0);
     let mut ticks: u32 = 0;
     while !stop.load(Ordering::Relaxed) {
+        // What ended is let go of at once: while there is always something to begin, nothing below would come to it, and
+        // each task that ended keeps its memory until somebody has looked at it.
+        while let Some(ended) = runs.set.try_join_next() {
+            tell(ended);
+        }
         // In this order: a simulation has to come to the same course again, and a look that is due comes first.
         tokio::select! {
             biased;
@@ -68,14 +73,25 @@ pub async fn work(
                     }
                 }
             }
-            Some(_) = runs.set.join_next() => {}
+            Some(ended) = runs.set.join_next() => tell(ended),
         }
     }
-    while runs.set.join_next().await.is_some() {}
+    while let Some(ended) = runs.set.join_next().await {
+        tell(ended);
+    }
     for partition in Partition::all() {
         if let Err(error) = context.store.release_worker(partition, &context.worker).await {
             tracing::warn!("claims of {partition} are left to end by themselves: {error}");
         }
+    }
+}
+
+/// A task that panicked has let go of nothing: its run is claimed again when its claim is over.
+fn tell(ended: Result<(), JoinError>) {
+    if let Err(error) = ended {
+        tracing::error!(
+            "a worker's task ended in a way it never should, its run will be claimed again: {error}"
+        );
     }
 }
 
@@ -91,6 +107,29 @@ impl Runs {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .contains(&run)
+    }
+}
+
+/// That a run is worked on here, for as long as this is there.
+struct Ours {
+    all: Arc<Mutex<HashSet<RunId>>>,
+    run: RunId,
+}
+
+impl Ours {
+    fn begin(all: &Arc<Mutex<HashSet<RunId>>>, run: RunId) -> Ours {
+        let all = all.clone();
+        all.lock().unwrap_or_else(PoisonError::into_inner).insert(run);
+        Ours { all, run }
+    }
+}
+
+impl Drop for Ours {
+    fn drop(&mut self) {
+        self.all
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&self.run);
     }
 }
 
@@ -182,9 +221,10 @@ fn begin(
     let context = context.clone();
     let stop = stop.clone();
     let run = claim.run;
-    let ours = runs.ours.clone();
-    ours.lock().unwrap_or_else(PoisonError::into_inner).insert(run);
+    let ours = Ours::begin(&runs.ours, run);
     runs.set.spawn(async move {
+        // Both go when this ends, in whatever way.
+        let (_ours, _place) = (ours, place);
         match drive(context.clone(), claim, stop).await {
             Ok(()) => {}
             Err(error) if is_lost_claim(&error) => {
@@ -197,7 +237,5 @@ fn begin(
                 tracing::error!(run.id = %run, "the run is let go of and will be claimed again: {error}")
             }
         }
-        ours.lock().unwrap_or_else(PoisonError::into_inner).remove(&run);
-        drop(place);
     });
 }

@@ -151,6 +151,8 @@ pub const EFFECT_SEARCH_RUNS_MAX: usize = 500;
 pub const LOCK_RETRY_MS: u64 = 50;
 /// A wait that is not longer keeps its run in memory, ms: storing and claiming it again would cost more.
 pub const RUN_STAYS_MS: u64 = 1_500;
+/// Within which time the store has to do what changes a lock or a hold without a claim, ms: as long as a claim would allow.
+pub const UNCLAIMED_WRITE_MS: u64 = CLAIM_MS;
 /// How long a worker's claim on a run lasts without renewal, ms.
 pub const CLAIM_MS: u64 = 15_000;
 /// Runs one worker works on at once.

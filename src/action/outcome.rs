@@ -98,6 +98,8 @@ pub enum Verification {
     Yes,
     /// It was undone, or its lease ended, before it was seen; nobody wants it in force any more.
     Undone,
+    /// It restored, and another effect took the target before that was seen: nobody expects it restored any more.
+    HeldAgain,
     /// Asked for and not yet so.
     Pending,
     /// The vendor had more time than it needs and it is still not so.
@@ -116,6 +118,7 @@ impl Verification {
             Verification::Pending => "pending",
             Verification::NotInForce => "requested, not in force",
             Verification::Undone => "undone",
+            Verification::HeldAgain => "held again",
             Verification::Unverifiable => "unverifiable",
             Verification::Contradicted => "contradicted",
         }

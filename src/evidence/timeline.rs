@@ -589,6 +589,10 @@ impl Teller {
                 format!("undone before it was seen in force: {read}"),
                 Tone::Careful,
             ),
+            Verification::HeldAgain => (
+                format!("held again by another effect before it was seen restored: {read}"),
+                Tone::Careful,
+            ),
             Verification::NotInForce => (format!("REQUESTED, NOT IN FORCE: {read}"), Tone::Loud),
             Verification::Unverifiable => {
                 ("nobody can look whether it is in force".to_owned(), Tone::Careful)

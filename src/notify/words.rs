@@ -124,6 +124,7 @@ fn finished(effect: &EffectState) -> (String, bool) {
     let (seen, as_wanted) = match effect.verification.map(|(_, word)| word) {
         Some(Verification::Yes) => ("verified", true),
         Some(Verification::Undone) => ("undone since", true),
+        Some(Verification::HeldAgain) => ("held again by another effect since", true),
         Some(Verification::Pending) | None => ("not seen in force yet", false),
         Some(Verification::NotInForce) => ("REQUESTED, NOT IN FORCE", false),
         Some(Verification::Unverifiable) => ("nobody can see whether it is in force", false),

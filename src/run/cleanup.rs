@@ -4,11 +4,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::context::Context;
-use crate::action::{Done, Outcome};
+use super::under::Under;
+use crate::action::{Done, Outcome, Target, Verification};
 use crate::clock::Time;
 use crate::id::{EffectId, Partition, RunId};
 use crate::journal::{ChainId, EffectState, Event, RunState, Stage};
-use crate::store::{Claim, Error, RunStatus};
+use crate::store::{Claim, Error, HoldEnd, RunStatus};
 
 /// How often a store that is busy or full is asked again, and after how long, ms.
 const PATIENCE: u32 = 100;
@@ -44,9 +45,9 @@ pub fn touched(events: &[Event]) -> BTreeMap<EffectId, Due> {
 }
 
 /// Everything owed by a run.
-pub async fn all(context: &Context, state: &RunState) -> Result<(), Error> {
+pub async fn all(context: &Context, state: &RunState, under: &Under) -> Result<(), Error> {
     for effect in state.effects.values() {
-        after(context, effect, Due::Everything).await?;
+        after(context, effect, Due::Everything, under).await?;
     }
     Ok(())
 }
@@ -59,17 +60,17 @@ pub fn is_owed(effect: &EffectState) -> bool {
 }
 
 /// What is owed after events about one effect. Waits for a store that is busy or full: all of it may be repeated.
-pub async fn after(context: &Context, effect: &EffectState, due: Due) -> Result<(), Error> {
+pub async fn after(context: &Context, effect: &EffectState, due: Due, under: &Under) -> Result<(), Error> {
     for _ in 0..PATIENCE {
-        match once(context, effect, due).await {
+        match once(context, effect, due, under).await {
             Err(error) if error.may_pass() => context.pause_ms(AGAIN_MS).await,
             done => return done,
         }
     }
-    once(context, effect, due).await
+    once(context, effect, due, under).await
 }
 
-async fn once(context: &Context, effect: &EffectState, due: Due) -> Result<(), Error> {
+async fn once(context: &Context, effect: &EffectState, due: Due, under: &Under) -> Result<(), Error> {
     give_back_places(context, effect).await?;
     let Some(target) = &effect.target else {
         return Ok(());
@@ -87,23 +88,30 @@ async fn once(context: &Context, effect: &EffectState, due: Due) -> Result<(), E
                 let now = context.clock.now();
                 context
                     .store
-                    .hold_give_up(partition, &key, facet, id, now)
+                    .hold_give_up(partition, under.before(), &key, facet, id, now)
                     .await?;
             }
             (None, Stage::Done | Stage::InDoubt) => {
-                begin_lease(context, effect, facet).await?;
+                begin_lease(context, effect, facet, under).await?;
                 if let Some((_, word)) = effect.verification {
-                    context.store.hold_seen(partition, &key, facet, id, word).await?;
+                    context
+                        .store
+                        .hold_seen(partition, under.before(), &key, facet, id, word)
+                        .await?;
                 }
             }
-            // Restored: forgotten. Where others hold still, the store has forgotten our share already; and while a late
-            // request may still arrive, the hold stays, so that it can be restored once more.
-            (Some(reverts), Stage::Done) if !is_still_held(effect) && !effect.is_quieting() => {
-                context
-                    .store
-                    .hold_drop(partition, &key, facet, reverts.effect)
-                    .await?;
-            }
+            (Some(reverts), Stage::Done) => match restored(effect) {
+                Restored::Seen => {
+                    context
+                        .store
+                        .hold_drop(partition, under.before(), &key, facet, reverts.effect)
+                        .await?;
+                }
+                Restored::HeldAgain => {
+                    let_go(context, target, facet, reverts.effect, under).await?;
+                }
+                Restored::NotSeen => {}
+            },
             _ => {}
         }
     }
@@ -112,12 +120,15 @@ async fn once(context: &Context, effect: &EffectState, due: Due) -> Result<(), E
     }
     // Before the lock is free: whoever takes it next must not believe an older reading.
     if let Some(at) = changed_at(effect, &stage) {
-        context.store.note_change(partition, &key, at).await?;
+        context
+            .store
+            .note_change(partition, under.before(), &key, at)
+            .await?;
     }
     crate::crash::point("cleanup.before-unlock");
     // The lock is kept exactly while something may be on its way to the target.
     if !matches!(stage, Stage::Intended(_) | Stage::Unknown) {
-        context.store.unlock(partition, &key, id).await?;
+        context.store.unlock(partition, under.before(), &key, id).await?;
     }
     Ok(())
 }
@@ -141,7 +152,12 @@ async fn give_back_places(context: &Context, effect: &EffectState) -> Result<(),
 }
 
 /// Sets the end of an effect's lease, once.
-async fn begin_lease(context: &Context, effect: &EffectState, facet: &str) -> Result<(), Error> {
+async fn begin_lease(
+    context: &Context,
+    effect: &EffectState,
+    facet: &str,
+    under: &Under,
+) -> Result<(), Error> {
     let (Some(end), Some(target)) = (effect.lease_end(), &effect.target) else {
         return Ok(());
     };
@@ -157,10 +173,76 @@ async fn begin_lease(context: &Context, effect: &EffectState, facet: &str) -> Re
     }
     match context
         .store
-        .hold_until(partition, &key, facet, id, Some(end), 0)
+        .hold_until(partition, under.before(), &key, facet, id, Some(end), 0)
         .await
     {
         // It was ended by hand in between.
+        Err(Error::Missing { .. }) => Ok(()),
+        done => done,
+    }
+}
+
+/// What is known of a target that was to be restored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Restored {
+    /// It was seen restored, or there was nothing to restore or nothing can show it: nobody holds it for this effect.
+    Seen,
+    /// Before it was seen, another effect took it.
+    HeldAgain,
+    /// It is not seen to be restored (yet), or others hold it, and then the store has forgotten this share already. A hold
+    /// stays listed until it is, so that a vendor that says yes and does nothing is asked again.
+    NotSeen,
+}
+
+fn restored(effect: &EffectState) -> Restored {
+    let Some((_, Outcome::Done { how, .. })) = effect.done() else {
+        return Restored::NotSeen;
+    };
+    let word = effect.verification.map(|(_, word)| word);
+    match (how, word) {
+        (Done::StillHeld, _) => Restored::NotSeen,
+        (Done::NothingToRestore, _) | (_, Some(Verification::Yes)) => Restored::Seen,
+        (_, Some(Verification::HeldAgain | Verification::Undone)) => Restored::HeldAgain,
+        // Nothing can be read back: the vendor's word, or that of a person, is all there is.
+        (_, Some(Verification::Unverifiable)) if effect.bound.spec.verify.is_none() || *how == Done::Told => {
+            Restored::Seen
+        }
+        _ => Restored::NotSeen,
+    }
+}
+
+/// Leaves a hold to those who took it since. Where nobody has it any more it is ended once more, at once: by the
+/// scheduler, as a lease that is over.
+async fn let_go(
+    context: &Context,
+    target: &Target,
+    facet: &str,
+    effect: EffectId,
+    under: &Under,
+) -> Result<(), Error> {
+    let (partition, key) = (target.partition(), target.key());
+    let end = context
+        .store
+        .hold_end(partition, under.before(), &key, facet, effect)
+        .await?;
+    if !matches!(end, HoldEnd::Last { .. }) {
+        return Ok(());
+    }
+    let now = context.clock.now();
+    let hold = context.store.hold(partition, &key, facet).await?;
+    let waits = hold.is_some_and(|hold| {
+        hold.holders
+            .iter()
+            .any(|holder| holder.effect == effect && holder.until.is_none_or(|until| until > now))
+    });
+    if !waits {
+        return Ok(());
+    }
+    match context
+        .store
+        .hold_until(partition, under.before(), &key, facet, effect, Some(now), 0)
+        .await
+    {
         Err(Error::Missing { .. }) => Ok(()),
         done => done,
     }
@@ -184,21 +266,8 @@ fn changed_at(effect: &EffectState, stage: &Stage) -> Option<Time> {
     }
 }
 
-fn is_still_held(effect: &EffectState) -> bool {
-    matches!(
-        effect.done(),
-        Some((
-            _,
-            Outcome::Done {
-                how: Done::StillHeld,
-                ..
-            }
-        ))
-    )
-}
-
-/// After our claim on a run was lost: what we took for it since. A lock or a hold is not fenced by the claim, so one that
-/// was asked for before and came through after the next worker had finished would stay for ever.
+/// After our claim on a run was lost: what we took for it and its journal does not account for, where nobody will take the
+/// run up again.
 pub async fn overtaken(context: &Context, run: RunId) -> Result<(), Error> {
     let row = context.store.run(run.partition(), run).await?;
     // An open run is in the hands of another, who gives back what it takes; locks that are left are found below.
@@ -209,7 +278,7 @@ pub async fn overtaken(context: &Context, run: RunId) -> Result<(), Error> {
     let entries = context.store.journal(run.partition(), chain, 0).await?;
     match RunState::fold(&entries) {
         Ok(state) => {
-            all(context, &state).await?;
+            all(context, &state, &Under::until(context.soon())).await?;
             sweep(context, &state, None, Sweep::Everything).await
         }
         Err(why) => Err(Error::Corrupt { why: why.to_string() }),
@@ -223,7 +292,10 @@ pub async fn unlock_after_the_end(context: &Context) -> Result<(), Error> {
             let row = context.store.run(lock.run.partition(), lock.run).await?;
             if row.is_some_and(|row| row.status == RunStatus::Settled) {
                 tracing::warn!(run.id = %lock.run, "the lock on {} outlived its run and is given back", lock.target);
-                context.store.unlock(partition, &lock.target, lock.effect).await?;
+                context
+                    .store
+                    .unlock(partition, context.soon(), &lock.target, lock.effect)
+                    .await?;
             }
         }
     }
@@ -264,19 +336,29 @@ pub async fn sweep(
             .shares
             .retain(|share| what == Sweep::Everything && !intended(&share.effect));
         taken.locks.retain(|lock| !intended(&lock.effect));
-        if let Some(claim) = claim.filter(|_| !taken.shares.is_empty() || !taken.locks.is_empty()) {
-            let until = context.clock.now().plus_ms(context.claim_ms);
-            context.store.renew(run.partition(), claim, until).await?;
+        if taken.shares.is_empty() && taken.locks.is_empty() {
+            continue;
         }
+        let before = match claim {
+            Some(claim) => {
+                let until = context.clock.now().plus_ms(context.claim_ms);
+                context.store.renew(run.partition(), claim, until).await?;
+                until
+            }
+            None => context.soon(),
+        };
         for share in &taken.shares {
             let now = context.clock.now();
             context
                 .store
-                .hold_give_up(partition, &share.target, &share.facet, share.effect, now)
+                .hold_give_up(partition, before, &share.target, &share.facet, share.effect, now)
                 .await?;
         }
         for lock in &taken.locks {
-            context.store.unlock(partition, &lock.target, lock.effect).await?;
+            context
+                .store
+                .unlock(partition, before, &lock.target, lock.effect)
+                .await?;
         }
     }
     Ok(())

@@ -7,10 +7,11 @@ use tokio::sync::watch;
 
 use super::pace::{Pace, RealPace, within_ms};
 use super::vendors::Vendors;
-use crate::clock::Clock;
+use crate::clock::{Clock, Time};
 use crate::digest::Digest;
 use crate::guardrail::{Halt, Policy};
 use crate::id::EffectId;
+use crate::limits::UNCLAIMED_WRITE_MS;
 use crate::playbook::{Bundle, Loaded};
 use crate::script::Evaluators;
 use crate::store::Store;
@@ -128,6 +129,11 @@ impl Context {
             .unwrap_or_else(PoisonError::into_inner)
             .insert(bundle.digest);
         Ok(())
+    }
+
+    /// From when on the store refuses a change of a lock or a hold that is asked for now without a claim.
+    pub fn soon(&self) -> Time {
+        self.clock.now().plus_ms(UNCLAIMED_WRITE_MS)
     }
 
     /// Waits. The one way to do so under `run`.

@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 
 use super::again;
 use super::child;
-use super::cleanup::{self, Sweep};
+use super::cleanup::{self, Due, Sweep};
 use super::consent;
 use super::context::{Context, NoBundle};
 use super::next::{Next, Progress, Task, is_parkable, next};
@@ -19,6 +19,7 @@ use super::record::Record;
 use super::signals;
 use crate::action::Fault;
 use crate::clock::Time;
+use crate::id::EffectId;
 use crate::journal::{ChainId, ENGINE_ABI, Event, RunState};
 use crate::limits::{ASKS_PER_RUN_MAX, SCRIPT_DEADLINE_MS};
 use crate::playbook::Loaded;
@@ -98,7 +99,7 @@ async fn park_without_bundle(context: &Context, mut record: Record, why: String)
     if let Some(parked) = record.state().parked.clone() {
         return record.park_again(&parked).await;
     }
-    cleanup::all(context, record.state()).await?;
+    cleanup::all(context, record.state(), &record.under()).await?;
     cleanup::sweep(context, record.state(), Some(record.claim()), Sweep::Everything).await?;
     let mut events = consent::closing(record.state(), "its run was parked");
     events.push(Event::RunParked { why });
@@ -186,7 +187,13 @@ impl Driver {
                     .await?;
             }
             crate::crash::point("run.before-recleanup");
-            cleanup::all(&self.context, self.record.state()).await?;
+            let owed: Vec<EffectId> = self.record.state().effects.keys().copied().collect();
+            for id in owed {
+                if let Some(effect) = self.record.state().effects.get(&id) {
+                    cleanup::after(&self.context, effect, Due::Everything, &self.record.under()).await?;
+                }
+                self.record.keep_claim().await?;
+            }
             cleanup::sweep(
                 &self.context,
                 self.record.state(),
@@ -266,13 +273,13 @@ impl Driver {
         let context = self.context.clone();
         let loaded = self.loaded.clone();
         let state = self.record.excerpt(&task);
-        let epoch = self.progress.epoch;
+        let under = self.record.under();
         let claim = self.record.claim().clone();
         self.tasks.spawn(async move {
             if let Err(over) = last_look(&task, &claim, context.clock.now()) {
                 return (task, Err(over));
             }
-            let performed = perform(&context, &loaded, &state, &task, epoch).await;
+            let performed = perform(&context, &loaded, &state, &task, &under).await;
             (task, performed)
         });
     }
@@ -381,16 +388,16 @@ impl Driver {
                 continue;
             };
             if effect.is_closed() {
-                let (context, effect) = (self.context.clone(), effect.clone());
+                let (context, effect, under) = (self.context.clone(), effect.clone(), self.record.under());
                 self.chores
-                    .spawn(async move { cleanup::after(&context, &effect, due).await });
+                    .spawn(async move { cleanup::after(&context, &effect, due, &under).await });
             } else {
                 // Another attempt may take the lock again, so it is given back before.
                 at_once.push((effect.clone(), due));
             }
         }
         for (effect, due) in at_once {
-            cleanup::after(&self.context, &effect, due).await?;
+            cleanup::after(&self.context, &effect, due, &self.record.under()).await?;
         }
         Ok(())
     }
@@ -615,7 +622,7 @@ fn small(n: usize) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::id::{EffectId, RunId};
+    use crate::id::RunId;
 
     #[test]
     fn a_claim_that_is_over_sends_nothing_and_may_still_look() {

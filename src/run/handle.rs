@@ -261,7 +261,15 @@ impl Handle {
             return self
                 .context
                 .store
-                .hold_until(partition, &key, &due.facet, due.effect, Some(until), tries)
+                .hold_until(
+                    partition,
+                    self.context.soon(),
+                    &key,
+                    &due.facet,
+                    due.effect,
+                    Some(until),
+                    tries,
+                )
                 .await;
         }
         let start = Start {

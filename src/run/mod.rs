@@ -22,6 +22,7 @@ mod receipt;
 mod record;
 mod signals;
 mod speaking;
+mod under;
 mod vendors;
 mod voting;
 mod weigh;

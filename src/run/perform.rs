@@ -8,8 +8,9 @@ use super::consent;
 use super::context::Context;
 use super::next::{Task, doubt, verification};
 use super::prepare;
+use super::under::Under;
 use super::vendors::Binding;
-use crate::action::{Done, Fault, Outcome, Reading, Retry, Standing, Verification};
+use crate::action::{Done, Fault, Holder, Outcome, Reading, Retry, Standing, Verification};
 use crate::clock::Time;
 use crate::connector::{Acted, Looked};
 use crate::id::EffectId;
@@ -60,9 +61,9 @@ pub async fn perform(
     loaded: &Loaded,
     state: &RunState,
     task: &Task,
-    epoch: u64,
+    under: &Under,
 ) -> Result<Performed, Error> {
-    match attempt(context, loaded, state, task, epoch).await {
+    match attempt(context, loaded, state, task, under).await {
         // The store is busy or full: nothing was sent yet, so this one waits and its siblings go on.
         Err(error) if error.may_pass() => {
             let at = context.clock.now().plus_ms(STORE_AGAIN_MS);
@@ -86,7 +87,7 @@ async fn attempt(
     loaded: &Loaded,
     state: &RunState,
     task: &Task,
-    epoch: u64,
+    under: &Under,
 ) -> Result<Performed, Error> {
     let of = |id: &EffectId| state.effects.get(id);
     match task {
@@ -118,7 +119,7 @@ async fn attempt(
             None => Ok(Performed::default()),
         },
         Task::Prepare(id) => match of(id) {
-            Some(effect) => prepare::prepare(context, loaded, state, effect, epoch).await,
+            Some(effect) => prepare::prepare(context, loaded, state, effect, under).await,
             None => Ok(Performed::default()),
         },
         Task::Act(id) => match of(id) {
@@ -326,7 +327,11 @@ async fn verify(context: &Context, loaded: &Loaded, effect: &EffectState) -> Per
     let standing = reading.as_ref().map(|reading| effect.judge(reading));
     let mut word = verification(effect, standing, context.clock.now());
     if word > Verification::Pending && is_over(context, effect).await {
-        word = Verification::Undone;
+        word = if effect.bound.reverts.is_some() {
+            Verification::HeldAgain
+        } else {
+            Verification::Undone
+        };
     }
     if let Some(reading) = &reading
         && has_landed(effect, reading, context.clock.now())
@@ -412,8 +417,9 @@ async fn is_over(context: &Context, effect: &EffectState) -> bool {
         return false;
     };
     if let Some(reverts) = &effect.bound.reverts {
-        // While a late request may still arrive, the hold that was ended is still there.
-        return hold.is_some_and(|hold| hold.holders.iter().any(|other| other.effect != reverts.effect));
+        // The hold that was ended is there until this was seen; whoever else is ending theirs wants it restored too.
+        let holds = |other: &Holder| other.effect != reverts.effect && !other.ending;
+        return hold.is_some_and(|hold| hold.holders.iter().any(holds));
     }
     if effect.bound.spec.undo.is_none() {
         return hold.is_some();

@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::context::Context;
 use super::perform::Performed;
+use super::under::Under;
 use super::vendors::Binding;
 use super::weigh::Taking;
 use crate::action::{
@@ -24,14 +25,14 @@ pub async fn prepare(
     loaded: &Loaded,
     state: &RunState,
     effect: &EffectState,
-    epoch: u64,
+    under: &Under,
 ) -> Result<Performed, Error> {
     let attempt = Preparing {
         context,
         loaded,
         state,
         effect,
-        epoch,
+        under,
     };
     if !effect.bound.spec.changes() {
         return Ok(attempt.look().await);
@@ -43,7 +44,14 @@ pub async fn prepare(
     let now = context.clock.now();
     let locked = context
         .store
-        .lock(target.partition(), &target.key(), id, state.header.run, now)
+        .lock(
+            target.partition(),
+            under.before(),
+            &target.key(),
+            id,
+            state.header.run,
+            now,
+        )
         .await?;
     crate::crash::point("prepare.after-lock");
     if let Locked::Busy { .. } = locked {
@@ -69,7 +77,7 @@ pub(super) async fn foresee(
         loaded,
         state,
         effect,
-        epoch: 0,
+        under: &Under::nothing(),
     };
     if !effect.bound.spec.changes() {
         return Ok(attempt.look().await.events);
@@ -130,7 +138,7 @@ pub(super) struct Preparing<'a> {
     pub(super) loaded: &'a Loaded,
     pub(super) state: &'a RunState,
     pub(super) effect: &'a EffectState,
-    pub(super) epoch: u64,
+    pub(super) under: &'a Under,
 }
 
 /// What was captured, and the events so far.
@@ -159,7 +167,7 @@ impl Preparing<'_> {
         Intent {
             effect: id,
             attempt: self.attempt(),
-            epoch: self.epoch,
+            epoch: self.under.epoch,
             key: self.context.idempotency_key(id),
             args,
             prior: None,
@@ -305,7 +313,11 @@ impl Preparing<'_> {
                 prior: reading.clone(),
                 undo: intent.undo.clone(),
             };
-            let took = self.context.store.hold_take(target.partition(), hold).await?;
+            let took = self
+                .context
+                .store
+                .hold_take(target.partition(), self.under.before(), hold)
+                .await?;
             crate::crash::point("prepare.after-hold");
             intent.prior = Some(took.prior);
             intent.undo = took.undo;
@@ -339,7 +351,7 @@ impl Preparing<'_> {
         let id = self.effect.bound.effect;
         self.context
             .store
-            .unlock(target.partition(), &target.key(), id)
+            .unlock(target.partition(), self.under.before(), &target.key(), id)
             .await?;
         Ok(Performed::later(id, at))
     }
@@ -444,7 +456,13 @@ impl Preparing<'_> {
         let end = self
             .context
             .store
-            .hold_end(target.partition(), &target.key(), &facet, reverts.effect)
+            .hold_end(
+                target.partition(),
+                self.under.before(),
+                &target.key(),
+                &facet,
+                reverts.effect,
+            )
             .await?;
         crate::crash::point("prepare.after-hold-end");
         let undo = match end {

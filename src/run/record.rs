@@ -12,6 +12,7 @@ use super::context::Context;
 use super::drive::LetGo;
 use super::next::Task;
 use super::receipt::answer_to;
+use super::under::Under;
 use crate::clock::Time;
 use crate::id::ApprovalId;
 use crate::journal::{Answered, ChainId, Entry, Event, RunState, seal};
@@ -25,6 +26,7 @@ const APPEND_AGAIN_MS: u64 = 100;
 pub struct Record {
     context: Arc<Context>,
     claim: Claim,
+    under: Under,
     state: RunState,
     inputs: Arc<BTreeMap<String, Value>>,
     answers: Arc<Answers>,
@@ -42,6 +44,7 @@ impl Record {
     pub fn new(context: Arc<Context>, claim: Claim, state: RunState) -> Record {
         let mut record = Record {
             context,
+            under: Under::claim(&claim),
             claim,
             inputs: Arc::new(state.header.inputs.clone()),
             answers: Arc::new(Answers::new()),
@@ -62,6 +65,16 @@ impl Record {
     /// The claim.
     pub fn claim(&self) -> &Claim {
         &self.claim
+    }
+
+    /// The claim, as tasks and chores see it.
+    pub fn under(&self) -> Under {
+        self.under.clone()
+    }
+
+    fn renewed(&mut self, until: Time) {
+        self.claim.until = until;
+        self.under.renewed(until);
     }
 
     /// The state.
@@ -248,7 +261,7 @@ impl Record {
             .renew(self.claim.run.partition(), &self.claim, until)
             .await
         {
-            Ok(()) => self.claim.until = until,
+            Ok(()) => self.renewed(until),
             // There is some of the claim left: ask again soon.
             Err(error) if error.may_pass() && now < self.claim.until => {}
             Err(error) => return Err(error.into()),
@@ -267,7 +280,7 @@ impl Record {
             let (partition, until) = (self.claim.run.partition(), now.plus_ms(self.context.claim_ms));
             match self.context.store.renew(partition, &self.claim, until).await {
                 // The answer may have taken long, so it is looked at once more.
-                Ok(()) => self.claim.until = until,
+                Ok(()) => self.renewed(until),
                 Err(error) if error.may_pass() && now < self.claim.until => {
                     self.context.pause_ms(APPEND_AGAIN_MS).await;
                 }
@@ -363,5 +376,5 @@ fn update_after(events: &[Event], now: Time) -> RunUpdate {
 
 /// True for errors after which another worker goes on, and nothing is wrong here.
 pub fn is_lost_claim(error: &LetGo) -> bool {
-    matches!(error, LetGo::Store(Error::Fenced { .. }))
+    matches!(error, LetGo::Store(Error::Fenced { .. } | Error::Late))
 }

@@ -55,6 +55,8 @@ struct Vendor {
     opaque: AtomicBool,
     /// How long a request may arrive late, ms; 80 where it is 0.
     in_flight_ms: std::sync::atomic::AtomicU64,
+    /// How long a restore may take to be seen, ms; 400 where it is 0.
+    propagation_ms: std::sync::atomic::AtomicU64,
     /// Vendor ids that differ from `id-NAME`.
     ids: Mutex<HashMap<String, String>>,
     /// How long a reading still shows the state before a change, ms.
@@ -200,11 +202,15 @@ impl Vendors for Vendor {
     }
 
     fn binding(&self, _: &Loaded, instance: &str, action: &ActionName) -> Result<Binding, Fault> {
-        let spec = if action.verb() == "lift_containment" {
+        let mut spec = if action.verb() == "lift_containment" {
             lift()
         } else {
             contain()
         };
+        match self.propagation_ms.load(std::sync::atomic::Ordering::SeqCst) {
+            0 => {}
+            ms => spec.propagation_ms = ms,
+        }
         Ok(Binding {
             instance: instance.into(),
             spec,
@@ -332,6 +338,7 @@ impl Bench {
             offline: AtomicBool::new(false),
             opaque: AtomicBool::new(false),
             in_flight_ms: std::sync::atomic::AtomicU64::new(0),
+            propagation_ms: std::sync::atomic::AtomicU64::new(0),
             ids: Mutex::default(),
             lag_ms: std::sync::atomic::AtomicU64::new(0),
             before: Mutex::default(),
@@ -453,7 +460,7 @@ impl Bench {
         let locked = self
             .context
             .store
-            .lock(partition, &target.key(), other, run, Time(0))
+            .lock(partition, Time(i64::MAX), &target.key(), other, run, Time(0))
             .await
             .unwrap();
         assert_eq!(
@@ -463,7 +470,7 @@ impl Bench {
         );
         self.context
             .store
-            .unlock(partition, &target.key(), other)
+            .unlock(partition, Time(i64::MAX), &target.key(), other)
             .await
             .unwrap();
     }
@@ -826,7 +833,14 @@ async fn locks_and_holds_of_a_dead_claim_that_no_intent_accounts_for_are_given_b
     };
     let now = SystemClock.now();
     store
-        .lock(target.partition(), &target.key(), effect, run, now)
+        .lock(
+            target.partition(),
+            Time(i64::MAX),
+            &target.key(),
+            effect,
+            run,
+            now,
+        )
         .await
         .unwrap();
     let hold = crate::store::NewHold {
@@ -842,7 +856,10 @@ async fn locks_and_holds_of_a_dead_claim_that_no_intent_accounts_for_are_given_b
         },
         undo: None,
     };
-    store.hold_take(target.partition(), hold).await.unwrap();
+    store
+        .hold_take(target.partition(), Time(i64::MAX), hold)
+        .await
+        .unwrap();
     let second = Bench::over(store, &[]);
     assert_eq!(
         second.settled(run).await.1,
@@ -886,12 +903,21 @@ async fn a_hold_of_a_dead_claim_for_which_another_let_go_is_not_forgotten_before
         },
         undo: None,
     };
-    store.hold_take(target.partition(), hold).await.unwrap();
+    store
+        .hold_take(target.partition(), Time(i64::MAX), hold)
+        .await
+        .unwrap();
     // The first run's share ends: others hold still, so nothing is sent.
     let (state, _) = first.settled(early).await;
     let other = state.effects_in_order().next().unwrap().bound.effect;
     let ended = store
-        .hold_end(target.partition(), &target.key(), "network", other)
+        .hold_end(
+            target.partition(),
+            Time(i64::MAX),
+            &target.key(),
+            "network",
+            other,
+        )
         .await;
     assert_eq!(ended, Ok(crate::store::HoldEnd::Others { remaining: 1 }));
 

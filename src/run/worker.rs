@@ -228,7 +228,7 @@ fn begin(
         match drive(context.clone(), claim, stop).await {
             Ok(()) => {}
             Err(error) if is_lost_claim(&error) => {
-                tracing::info!(run.id = %run, "another worker has taken the run over");
+                tracing::info!(run.id = %run, "the claim on the run is over, and another worker takes it over");
                 if let Err(error) = cleanup::overtaken(&context, run).await {
                     tracing::warn!(run.id = %run, "what was taken late is given back later: {error}");
                 }

@@ -648,6 +648,7 @@ fn verified_word(word: Verification) -> &'static str {
     match word {
         Verification::Yes => "yes",
         Verification::Undone => "undone",
+        Verification::HeldAgain => "held_again",
         Verification::Pending => "pending",
         Verification::NotInForce => "not_in_force",
         Verification::Unverifiable => "unverifiable",

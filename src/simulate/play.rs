@@ -111,7 +111,7 @@ pub async fn play(
         play.facts.clone(),
         play.behaviours.clone(),
     ));
-    let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::with_clock(clock.clone()));
     let (halt, switch) = watch::channel::<HaltSwitch>(Ok(None));
     let policy = Policy {
         protected: play.protected.clone(),

@@ -37,9 +37,10 @@ const HOWS: [&str; 9] = [
     "in_doubt",
     "open",
 ];
-const VERIFIED: [&str; 6] = [
+const VERIFIED: [&str; 7] = [
     "yes",
     "undone",
+    "held_again",
     "pending",
     "not_in_force",
     "unverifiable",

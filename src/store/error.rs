@@ -29,6 +29,9 @@ pub enum Error {
         /// The epoch of the last claim.
         theirs: u64,
     },
+    /// It was asked for under a claim, and that is over by the store's clock. Stop working on the run: another may have it.
+    #[error("the claim under which a target was to be changed is over")]
+    Late,
     /// A different entry stands where this one should, or the entry is of another chain: a bug or a split
     /// brain. Stop.
     #[error("{chain} already has another entry {seq}")]

@@ -122,12 +122,19 @@ pub struct Share {
 }
 
 /// Locks and holds. The partition is the target's ([`Target::partition`]).
+///
+/// Nothing here is fenced by the epoch of a claim, because targets live in other partitions than runs. Instead every
+/// operation that changes something says until when it may be done: `before` is the end of the claim under which it is
+/// asked for. The store compares it with its own present at the moment it does the operation, and answers
+/// [`Error::Late`](super::Error::Late) from then on, with nothing changed. So what is on its way when a claim ends does
+/// not arrive in the work of the next worker.
 #[async_trait]
 pub trait Targets {
     /// Takes the lock on a target, or says who has it.
     async fn lock(
         &self,
         partition: Partition,
+        before: Time,
         target: &str,
         effect: EffectId,
         run: RunId,
@@ -135,10 +142,10 @@ pub trait Targets {
     ) -> Result<Locked>;
 
     /// Gives the lock back. Nothing happens when it is another's or free.
-    async fn unlock(&self, partition: Partition, target: &str, effect: EffectId) -> Result<()>;
+    async fn unlock(&self, partition: Partition, before: Time, target: &str, effect: EffectId) -> Result<()>;
 
     /// Notes that a target was changed by us at a moment. An earlier moment than the one known is a no-op.
-    async fn note_change(&self, partition: Partition, target: &str, at: Time) -> Result<()>;
+    async fn note_change(&self, partition: Partition, before: Time, target: &str, at: Time) -> Result<()>;
 
     /// When a target was last changed by us: a reading soon after may still show the state before.
     async fn changed_at(&self, partition: Partition, target: &str) -> Result<Option<Time>>;
@@ -148,7 +155,7 @@ pub trait Targets {
 
     /// Adds an effect's hold. The same effect again answers the same and changes nothing but `until`. While
     /// the last holder is ending, a new one still gets the state before the first hold.
-    async fn hold_take(&self, partition: Partition, hold: NewHold) -> Result<Took>;
+    async fn hold_take(&self, partition: Partition, before: Time, hold: NewHold) -> Result<Took>;
 
     /// Ends an effect's hold. When it is the last it is only marked as ending, because the target is still
     /// contained until it is restored. Holders that are ending do not count as others: their restore may
@@ -156,6 +163,7 @@ pub trait Targets {
     async fn hold_end(
         &self,
         partition: Partition,
+        before: Time,
         target: &str,
         facet: &str,
         effect: EffectId,
@@ -165,6 +173,7 @@ pub trait Targets {
     async fn hold_drop(
         &self,
         partition: Partition,
+        before: Time,
         target: &str,
         facet: &str,
         effect: EffectId,
@@ -178,6 +187,7 @@ pub trait Targets {
     async fn hold_give_up(
         &self,
         partition: Partition,
+        before: Time,
         target: &str,
         facet: &str,
         effect: EffectId,
@@ -185,9 +195,14 @@ pub trait Targets {
     ) -> Result<()>;
 
     /// Sets when a hold ends, and how often ending it has failed. `Missing` when the effect holds nothing.
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "one share of one hold, until when the write counts, and the two things that are set"
+    )]
     async fn hold_until(
         &self,
         partition: Partition,
+        before: Time,
         target: &str,
         facet: &str,
         effect: EffectId,
@@ -199,6 +214,7 @@ pub trait Targets {
     async fn hold_seen(
         &self,
         partition: Partition,
+        before: Time,
         target: &str,
         facet: &str,
         effect: EffectId,
@@ -220,4 +236,12 @@ pub trait Targets {
 
     /// The earliest end of a lease, for the scheduler to sleep until.
     async fn next_lease_end(&self, partition: Partition) -> Result<Option<Time>>;
+}
+
+/// Refuses what may be done only before a moment, from then on.
+pub(super) fn in_time(before: Time, now: Time) -> Result<()> {
+    if now < before {
+        return Ok(());
+    }
+    Err(super::Error::Late)
 }

@@ -1,22 +1,25 @@
 //! What must not be, looked for: runs that nothing will take up again or that do not say what they wait for, what is
 //! left of runs that are over, and what is late. Reads only.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Time;
-use crate::id::{Partition, RunId};
+use crate::id::{EffectId, Partition, RunId};
+use crate::journal::{ChainId, RunState, Stage};
 use crate::limits::{ALERT_LATE_MS, INVARIANT_PAGE, LEASE_OVERDUE_MS, RUN_LATE_MS, VIOLATIONS_TOLD_MAX};
 use crate::store::{ApprovalQuery, Error, RunQuery, RunRow, RunStatus, Store};
 
 /// Every kind there is, so that a metric shows each, at 0 too.
-pub(super) const KINDS: [&str; 7] = [
+pub(super) const KINDS: [&str; 9] = [
     "run_without_wakeup",
     "run_not_taken_up",
     "run_waits_for_nothing",
     "lock_without_run",
     "lease_overdue",
+    "hold_without_effect",
+    "lease_not_begun",
     "approval_without_run",
     "alert_not_processed",
 ];
@@ -56,6 +59,7 @@ pub async fn violations(store: &dyn Store, partition: Partition, now: Time) -> R
         found.push(violation("lease_overdue", what));
     }
     left_behind(store, partition, &mut found).await?;
+    endless(store, partition, &mut found).await?;
     if let Some(id) = store.unprocessed(partition, 1).await?.first()
         && let Some(alert) = store.alert(partition, *id).await?
         && now.since_ms(alert.row.received_at) > ALERT_LATE_MS
@@ -169,6 +173,67 @@ async fn left_behind(
         }
     }
     Ok(())
+}
+
+/// A share of a hold.
+struct Endless {
+    target: String,
+    facet: String,
+    effect: EffectId,
+}
+
+/// Shares that nothing ends: without the end of a lease, of a run that is over, and nobody is ending them. That is as it
+/// should be where an effect came about that was asked for without a lease, and nowhere else.
+async fn endless(store: &dyn Store, partition: Partition, found: &mut Vec<Violation>) -> Result<(), Error> {
+    let mut runs: BTreeMap<RunId, Vec<Endless>> = BTreeMap::new();
+    for hold in store.holds(partition).await? {
+        for holder in &hold.holders {
+            if holder.until.is_none() && !holder.ending {
+                runs.entry(holder.run).or_default().push(Endless {
+                    target: hold.target.key(),
+                    facet: hold.facet.clone(),
+                    effect: holder.effect,
+                });
+            }
+        }
+    }
+    let mut over = HashMap::new();
+    for (run, shares) in runs {
+        if !is_over(store, run, &mut over).await? {
+            continue;
+        }
+        let entries = store.journal(run.partition(), ChainId::Run(run), 0).await?;
+        let state = RunState::fold(&entries);
+        for share in shares {
+            let effect = state
+                .as_ref()
+                .ok()
+                .and_then(|state| state.effects.get(&share.effect));
+            let (kind, why) = match effect.map(|effect| (effect.stage(), effect.bound.lease_ms)) {
+                Some((Stage::Done | Stage::InDoubt, None)) => continue,
+                Some((Stage::Done | Stage::InDoubt, Some(_))) => {
+                    ("lease_not_begun", "and the lease of its effect never began")
+                }
+                Some(_) => ("hold_without_effect", "and its effect did not come about"),
+                None => ("hold_without_effect", "and its journal knows no such effect"),
+            };
+            if is_held_still(store, partition, &share).await? {
+                let (target, facet, effect) = (&share.target, &share.facet, share.effect);
+                let what = format!("`{target}` ({facet}) is held by {effect} of {run}, which is over, {why}");
+                found.push(violation(kind, what));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Looks once more: the run may have come to its end after its hold was read.
+async fn is_held_still(store: &dyn Store, partition: Partition, share: &Endless) -> Result<bool, Error> {
+    let hold = store.hold(partition, &share.target, &share.facet).await?;
+    let holders = hold.map(|hold| hold.holders).unwrap_or_default();
+    Ok(holders
+        .iter()
+        .any(|one| one.effect == share.effect && one.until.is_none() && !one.ending))
 }
 
 async fn is_over(store: &dyn Store, run: RunId, known: &mut HashMap<RunId, bool>) -> Result<bool, Error> {

@@ -7,16 +7,17 @@ use tokio::sync::mpsc;
 
 use super::*;
 use crate::action::{Reading, Target};
+use crate::approval::Request;
 use crate::clock::Time;
 use crate::digest::Digest;
 use crate::finding::{EntityType, SeverityId};
-use crate::id::{AlertId, EffectId, Partition, RunId};
-use crate::journal::{ChainId, End, Entry, Event, seal};
+use crate::id::{AlertId, ApprovalId, EffectId, Partition, RunId};
+use crate::journal::{ApprovalState, ChainId, End, Entry, Event, RunState, seal};
 use crate::store::memory::MemoryStore;
 use crate::store::sqlite::{Options, SqliteStore};
 use crate::store::{
-    Alerts as _, Claimed, Created, Disposition, Dump as _, Error, Feed as _, Health, Mark, NewAlert, NewHold,
-    NewRun, RunRow, RunStatus, RunUpdate, Runs as _, Store, Targets as _,
+    Alerts as _, ApprovalRow, Claimed, Created, Disposition, Dump as _, Error, Feed as _, Health, Mark,
+    NewAlert, NewHold, NewRun, RunRow, RunStatus, RunUpdate, Runs as _, Store, Targets as _,
 };
 
 const NOTIFY: &[&str] = &["notify"];
@@ -47,7 +48,15 @@ fn run_id(n: u32) -> RunId {
 
 async fn create(store: &dyn Store, id: RunId, wake_at: Option<Time>, waits_for: &str) -> Created {
     let entry = chain(ChainId::Run(id), 1).remove(0);
-    let row = RunRow {
+    let row = row_of(id, entry.digest, wake_at, waits_for);
+    store
+        .create_run(id.partition(), NewRun { row, entry })
+        .await
+        .unwrap()
+}
+
+fn row_of(id: RunId, first: Digest, wake_at: Option<Time>, waits_for: &str) -> RunRow {
+    RunRow {
         id,
         playbook: "leaked-key".into(),
         title: "Leaked key".into(),
@@ -63,12 +72,8 @@ async fn create(store: &dyn Store, id: RunId, wake_at: Option<Time>, waits_for: 
         epoch: 0,
         worker: None,
         len: 1,
-        last: entry.digest,
-    };
-    store
-        .create_run(id.partition(), NewRun { row, entry })
-        .await
-        .unwrap()
+        last: first,
+    }
 }
 
 /// A run that settled at `at`.
@@ -121,6 +126,14 @@ async fn read_all(store: &dyn Store) {
 }
 
 async fn hold(store: &dyn Store, run: RunId) -> Target {
+    let new = new_hold(run);
+    let target = new.target.clone();
+    let taken = store.hold_take(target.partition(), Time(i64::MAX), new).await;
+    taken.unwrap();
+    target
+}
+
+fn new_hold(run: RunId) -> NewHold {
     let target = Target {
         instance: "range".into(),
         kind: EntityType::Host,
@@ -128,8 +141,8 @@ async fn hold(store: &dyn Store, run: RunId) -> Target {
         name: "web-1".into(),
         aliases: vec![],
     };
-    let new = NewHold {
-        target: target.clone(),
+    NewHold {
+        target,
         facet: "network".into(),
         effect: EffectId::derive(&["e"]),
         run,
@@ -140,9 +153,7 @@ async fn hold(store: &dyn Store, run: RunId) -> Target {
             fields: json!({}),
         },
         undo: None,
-    };
-    store.hold_take(target.partition(), new).await.unwrap();
-    target
+    }
 }
 
 async fn filled() -> Arc<MemoryStore> {
@@ -402,7 +413,13 @@ async fn retention_collects_what_is_over_read_and_held_by_nobody() {
         assert!(store.run(kept.partition(), kept).await.unwrap().is_some());
     }
     let key = target.key();
-    let dropped = store.hold_drop(target.partition(), &key, "network", EffectId::derive(&["e"]));
+    let dropped = store.hold_drop(
+        target.partition(),
+        Time(i64::MAX),
+        &key,
+        "network",
+        EffectId::derive(&["e"]),
+    );
     dropped.await.unwrap();
     let wet = pass(&store, &all, &keep_a_day(), NOTIFY, now, false)
         .await
@@ -498,7 +515,14 @@ async fn what_must_not_be_is_found() {
     for (n, run) in [(1, over), (2, run_id(77))] {
         let target = format!("range/host/{n}");
         let at = Partition::of_text(&target);
-        let locked = store.lock(at, &target, EffectId::derive(&[n.to_string()]), run, Time(1));
+        let locked = store.lock(
+            at,
+            Time(i64::MAX),
+            &target,
+            EffectId::derive(&[n.to_string()]),
+            run,
+            Time(1),
+        );
         locked.await.unwrap();
     }
     assert_eq!(kinds(&store, 20).await, ["lock_without_run", "lock_without_run"]);
@@ -508,6 +532,7 @@ async fn what_must_not_be_is_found() {
     let key = target.key();
     let until = store.hold_until(
         target.partition(),
+        Time(i64::MAX),
         &key,
         "network",
         EffectId::derive(&["e"]),
@@ -517,6 +542,147 @@ async fn what_must_not_be_is_found() {
     until.await.unwrap();
     assert_eq!(kinds(&store, 100).await, Vec::<String>::new());
     assert_eq!(kinds(&store, DAY).await, ["lease_overdue"]);
+
+    let store = MemoryStore::new();
+    let id = AlertId::derive(&["pending"]);
+    let new = NewAlert {
+        id,
+        source: "siem".into(),
+        received_at: Time(20),
+        headers: vec![],
+        body: vec![],
+        entry: chain(ChainId::Alert(id), 1).remove(0),
+    };
+    store.accept(id.partition(), new).await.unwrap();
+    assert_eq!(kinds(&store, 30).await, Vec::<String>::new());
+    assert_eq!(kinds(&store, DAY).await, ["alert_not_processed"]);
+
+    let store = MemoryStore::new();
+    let run = run_id(3);
+    create(&store, run, Some(Time(10)), "").await;
+    let asked = approval(run);
+    append(
+        &store,
+        run,
+        chain(ChainId::Run(run), 2).split_off(1),
+        vec![asked],
+        false,
+    )
+    .await;
+    assert_eq!(kinds(&store, 20).await, Vec::<String>::new());
+    append(
+        &store,
+        run,
+        chain(ChainId::Run(run), 3).split_off(2),
+        vec![],
+        true,
+    )
+    .await;
+    assert_eq!(kinds(&store, 20).await, ["approval_without_run"]);
+}
+
+/// A run that settled and contained a host for some hours, as its journal was kept.
+async fn contained(store: &dyn Store) -> (RunId, EffectId) {
+    let kept = include_str!("../../tests/data/journal/malware-on-host.4.json");
+    let kept: serde_json::Value = serde_json::from_str(kept).unwrap();
+    let entries: Vec<Entry> = serde_json::from_value(kept["entries"].clone()).unwrap();
+    let state = RunState::fold(&entries).unwrap();
+    let run = state.header.run;
+    let effect = state.effects_in_order().find(|one| one.bound.lease_ms.is_some());
+    let row = row_of(run, entries[0].digest, Some(Time(10)), "");
+    let new = NewRun {
+        row,
+        entry: entries[0].clone(),
+    };
+    store.create_run(run.partition(), new).await.unwrap();
+    append(store, run, entries[1..].to_vec(), vec![], true).await;
+    (run, effect.unwrap().bound.effect)
+}
+
+#[tokio::test]
+async fn a_hold_that_nobody_will_ever_end_is_found() {
+    let store = MemoryStore::new();
+    let (run, leased) = contained(&store).await;
+    let target = hold(&store, run).await;
+    let (at, key, far) = (target.partition(), target.key(), Time(i64::MAX));
+    // Its run knows no such effect.
+    assert_eq!(kinds(&store, 20).await, ["hold_without_effect"]);
+    let unknown = EffectId::derive(&["e"]);
+    // The end of its lease will be that of the hold.
+    let until = store.hold_until(at, far, &key, "network", unknown, Some(Time(1_000)), 0);
+    until.await.unwrap();
+    assert_eq!(kinds(&store, 20).await, Vec::<String>::new());
+    store.hold_drop(at, far, &key, "network", unknown).await.unwrap();
+
+    let mut new = new_hold(run);
+    new.effect = leased;
+    store.hold_take(at, far, new).await.unwrap();
+    assert_eq!(kinds(&store, 20).await, ["lease_not_begun"]);
+    // Somebody is ending it.
+    store.hold_end(at, far, &key, "network", leased).await.unwrap();
+    assert_eq!(kinds(&store, 20).await, Vec::<String>::new());
+
+    // Of a run that goes on nothing can be said yet.
+    let store = MemoryStore::new();
+    let run = run_id(3);
+    create(&store, run, Some(Time(1_000)), "a timer").await;
+    hold(&store, run).await;
+    assert_eq!(kinds(&store, 20).await, Vec::<String>::new());
+}
+
+/// Appends to a run that lies open, and settles it where that is said.
+async fn append(
+    store: &dyn Store,
+    run: RunId,
+    entries: Vec<Entry>,
+    approvals: Vec<ApprovalRow>,
+    settles: bool,
+) {
+    let claim = store.claim_run(run.partition(), run, "w", Time(10), Time(9_999));
+    let claim = claim.await.unwrap().unwrap();
+    let update = RunUpdate {
+        status: if settles {
+            RunStatus::Settled
+        } else {
+            RunStatus::Open
+        },
+        end: settles.then_some(End::Succeeded),
+        wake_at: (!settles).then_some(Time(1_000_000)),
+        waits_for: "people".into(),
+        release: true,
+        approvals,
+    };
+    let from = entries[0].seq;
+    let appended = store.append(run.partition(), &claim, from, Time(15), entries, update);
+    appended.await.unwrap();
+}
+
+fn approval(run: RunId) -> ApprovalRow {
+    let request = Request {
+        approval: ApprovalId::of_run(run, &["1"]),
+        run,
+        title: "Leaked key".into(),
+        subject: "access key".into(),
+        ask: "Delete it?".into(),
+        covers: vec![],
+        by: "leads".into(),
+        quorum: 1,
+        until: Time(9_000),
+        may_decide: vec!["ana".into()],
+        requester: None,
+        author: "cordon".into(),
+        rule: None,
+        again: 0,
+        digest: Digest::ZERO,
+    };
+    ApprovalRow::of(&ApprovalState {
+        request,
+        step: "0".parse().unwrap(),
+        effect: None,
+        at: Time(10),
+        votes: vec![],
+        decided: None,
+    })
 }
 
 #[tokio::test]
@@ -560,9 +726,9 @@ async fn an_unsound_chain_is_not_copied() {
     let id = run_id(1);
     let mut entry = chain(ChainId::Run(id), 1).remove(0);
     entry.payload = entry.payload.replace("\"w\"", "\"x\"");
-    let row_of = MemoryStore::new();
-    create(&row_of, id, Some(Time(1)), "").await;
-    let row = row_of.run(id.partition(), id).await.unwrap().unwrap();
+    let other = MemoryStore::new();
+    create(&other, id, Some(Time(1)), "").await;
+    let row = other.run(id.partition(), id).await.unwrap().unwrap();
     let created = store.create_run(id.partition(), NewRun { row, entry }).await;
     assert_eq!(created, Ok(Created::New));
     let read = contents(&store, &mut quiet()).await;

@@ -168,7 +168,10 @@ async fn stands(found: &mut Found, store: &Any, fact: &Fact) {
         Fact::Lock { key, effect, run } => {
             let partition = Partition::of_text(key);
             let (judge, own) = (EffectId::derive(&["the judge"]), RunId::derive(&["the judge"]));
-            match store.lock(partition, key, judge, own, Time(2_000)).await {
+            match store
+                .lock(partition, Time(i64::MAX), key, judge, own, Time(2_000))
+                .await
+            {
                 Ok(Locked::Granted) => found.loss(partition, 1),
                 Ok(_) => {}
                 Err(error) if crate::open::says_lost(&error) => {}

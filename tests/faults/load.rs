@@ -493,7 +493,11 @@ impl Client {
         let locked = self
             .ask(partition, |store| {
                 let key = key.clone();
-                async move { store.lock(partition, &key, effect, run, Time(1_000)).await }
+                async move {
+                    store
+                        .lock(partition, Time(i64::MAX), &key, effect, run, Time(1_000))
+                        .await
+                }
             })
             .await?;
         if locked != Locked::Granted {

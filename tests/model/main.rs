@@ -96,6 +96,8 @@ fn what_is_drawn_mostly_makes_sense_and_sometimes_does_not() {
         ("HoldEnd", "Last"),
         ("HoldGiveUp", "()"),
         ("HoldUntil", "()"),
+        ("Lock", "late"),
+        ("HoldTake", "late"),
         ("Reserve", "Granted"),
         ("Reserve", "Spent"),
         ("ClaimFollower", "false"),

@@ -50,6 +50,7 @@ pub struct Counts {
     pub words: usize,
     pub jumps: usize,
     pub hours: u64,
+    pub copies: usize,
 }
 
 /// Simulates a seed.
@@ -80,7 +81,7 @@ pub fn race(seed: u64) -> Came {
 }
 
 async fn voters(sim: Sim) -> Came {
-    let store = Arc::new(MemoryStore::new());
+    let store = Arc::new(MemoryStore::with_clock(Arc::new(sim.clone())));
     let weather = Arc::new(Weather::default());
     let estate = Estate::new(sim.clone(), weather.clone(), store.clone(), Sabotage::None);
     let (_halt, switch) = watch::channel::<HaltSwitch>(Ok(None));
@@ -164,7 +165,10 @@ async fn voters(sim: Sim) -> Came {
         node.end().await;
     }
     let (context, handle, _kicked) = ground.context("last", &Arc::new(Notify::new()), false, false, Some(0));
+    let (late, copies) = weather.copies().await;
+    counts.copies = copies;
     let mut violations = estate.violations();
+    violations.extend(late);
     violations.extend(rest(&sim, &store, &context, &handle).await);
     let verdict = judge::judge(&sim, &store, &estate, &context, &[run]).await;
     violations.extend(verdict.violations);
@@ -180,7 +184,7 @@ async fn voters(sim: Sim) -> Came {
 const ASKED: usize = 3;
 
 async fn course(sim: Sim, sabotage: Sabotage) -> Came {
-    let store = Arc::new(MemoryStore::new());
+    let store = Arc::new(MemoryStore::with_clock(Arc::new(sim.clone())));
     let weather = Arc::new(Weather::default());
     let estate = Estate::new(sim.clone(), weather.clone(), store.clone(), sabotage);
     let (halt, switch) = watch::channel::<HaltSwitch>(Ok(None));
@@ -289,7 +293,10 @@ async fn course(sim: Sim, sabotage: Sabotage) -> Came {
         handle,
         sim: sim.clone(),
     };
+    let (late, copies) = weather.copies().await;
+    counts.copies = copies;
     let mut violations = estate.violations();
+    violations.extend(late);
     violations.extend(settle(&sim, &store, &context, &last, &estate).await);
     counts.hours = sim.elapsed_ms() / 3_600_000;
     counts.runs = started.len();

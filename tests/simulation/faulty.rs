@@ -6,7 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use cordon::action::{Hold, Verification};
 use cordon::approval::Vote;
-use cordon::clock::Time;
+use cordon::clock::{Clock as _, Time};
 use cordon::digest::Digest;
 use cordon::guardrail::Halt;
 use cordon::id::{AlertId, ApprovalId, EffectId, Partition, RunId};
@@ -69,10 +69,8 @@ impl Faulty {
                 Ok(())
             }
             13 => {
-                // A read, or the answer of a write, may take longer than the claim. A write that does, and is done after
-                // all, is not simulated: locks and holds are not fenced by the claim (`docs/operate/reliability.md`).
-                let longest = if write { 10_000 } else { 40_000 };
-                self.sim.sleep(self.sim.between(5_000, longest)).await;
+                // Longer than the claim, now and then: an append is fenced by its epoch, a lock or a hold by its time.
+                self.sim.sleep(self.sim.between(5_000, 40_000)).await;
                 Ok(())
             }
             _ => {
@@ -104,13 +102,94 @@ impl Faulty {
     }
 }
 
+/// What a copy of a call is made of, for as long as it is on its way.
+trait OnItsWay {
+    type Kept: Send + 'static;
+    fn kept(&self) -> Self::Kept;
+}
+
+/// And as it arrives.
+trait Arrives {
+    type As<'a>
+    where
+        Self: 'a;
+    fn arrives(&self) -> Self::As<'_>;
+}
+
+impl OnItsWay for &str {
+    type Kept = String;
+    fn kept(&self) -> String {
+        (*self).to_owned()
+    }
+}
+
+impl Arrives for String {
+    type As<'a> = &'a str;
+    fn arrives(&self) -> &str {
+        self
+    }
+}
+
+macro_rules! on_its_way {
+    ($($type:ty),*) => {
+        $(
+            impl OnItsWay for $type {
+                type Kept = $type;
+                fn kept(&self) -> $type {
+                    self.clone()
+                }
+            }
+
+            impl Arrives for $type {
+                type As<'a> = $type;
+                fn arrives(&self) -> $type {
+                    self.clone()
+                }
+            }
+        )*
+    };
+}
+
+on_its_way!(Time, Option<Time>, EffectId, RunId, NewHold, Verification, u32);
+
+/// A copy of a change of a lock or a hold, that a network or a queue keeps until the claim is over under which it was
+/// asked for.
+macro_rules! copy_later {
+    (claimed $self:ident $name:ident ($partition:ident: $of:ty, $before:ident: $until:ty $(, $arg:ident: $type:ty)*)) => {
+        if !$self.weather.is_calm() && $self.sim.in_thousand(if $self.sabotage == Sabotage::TakesLate { 300 } else { 40 }) {
+            let (store, sim, sabotage, weather) =
+                ($self.store.clone(), $self.sim.clone(), $self.sabotage, $self.weather.clone());
+            let (partition, before) = ($partition, $before);
+            $(let $arg = OnItsWay::kept(&$arg);)*
+            let pause_ms = $self.sim.between(1, 60_000);
+            $self.weather.keep(tokio::spawn(async move {
+                sim.sleep(pause_ms).await;
+                // By the clock that the store goes by, which may be set back meanwhile.
+                while sim.now() < before {
+                    sim.sleep(before.since_ms(sim.now()).max(1)).await;
+                }
+                let before = if sabotage == Sabotage::TakesLate { Time(i64::MAX) } else { before };
+                let came = store.$name(partition, before $(, Arrives::arrives(&$arg))*).await;
+                if sim.is_told() {
+                    sim.tell(format!("a copy of {} came late -> {came:?}", stringify!($name)));
+                }
+                if sabotage != Sabotage::TakesLate && !matches!(came, Err(Error::Late)) {
+                    weather.taken_late(format!("{} was done after its claim: {came:?}", stringify!($name)));
+                }
+            }));
+        }
+    };
+    ($kind:ident $self:ident $name:ident ($($arg:ident: $type:ty),*)) => {};
+}
+
 fn unreachable() -> Error {
     Error::Unavailable {
         why: "the connection was lost".into(),
     }
 }
 
-/// Each operation of a trait, with faults around it. `reads` change nothing.
+/// Each operation of a trait, with faults around it. `reads` change nothing; what is `claimed` is a change of a lock or a hold
+/// that a worker asks for under its claim.
 macro_rules! faulty {
     ($($trait:ident { $($kind:ident fn $name:ident($($arg:ident: $type:ty),*) -> $answer:ty;)* })*) => {
         $(
@@ -118,11 +197,12 @@ macro_rules! faulty {
             impl $trait for Faulty {
                 $(
                     async fn $name(&self, $($arg: $type),*) -> Result<$answer> {
-                        let write = stringify!($kind) == "writes";
+                        let write = stringify!($kind) != "reads";
                         self.before(write).await?;
                         if let Some(told) = self.sabotage.instead::<$answer>(&self.sim, stringify!($name)) {
                             return told;
                         }
+                        copy_later!($kind self $name ($($arg: $type),*));
                         let asked = (write && self.sim.is_told()).then(|| format!("{:?}", ($(&$arg,)*)));
                         let answer = self.store.$name($($arg),*).await;
                         if let Some(asked) = asked {
@@ -170,17 +250,17 @@ faulty! {
         reads fn approvals(partition: Partition, query: ApprovalQuery) -> Vec<ApprovalRow>;
     }
     Targets {
-        writes fn lock(partition: Partition, target: &str, effect: EffectId, run: RunId, now: Time) -> Locked;
-        writes fn unlock(partition: Partition, target: &str, effect: EffectId) -> ();
-        writes fn note_change(partition: Partition, target: &str, at: Time) -> ();
+        claimed fn lock(partition: Partition, before: Time, target: &str, effect: EffectId, run: RunId, now: Time) -> Locked;
+        claimed fn unlock(partition: Partition, before: Time, target: &str, effect: EffectId) -> ();
+        claimed fn note_change(partition: Partition, before: Time, target: &str, at: Time) -> ();
         reads fn changed_at(partition: Partition, target: &str) -> Option<Time>;
         reads fn locks(partition: Partition) -> Vec<Lock>;
-        writes fn hold_take(partition: Partition, hold: NewHold) -> Took;
-        writes fn hold_end(partition: Partition, target: &str, facet: &str, effect: EffectId) -> HoldEnd;
-        writes fn hold_drop(partition: Partition, target: &str, facet: &str, effect: EffectId) -> ();
-        writes fn hold_give_up(partition: Partition, target: &str, facet: &str, effect: EffectId, at: Time) -> ();
-        writes fn hold_until(partition: Partition, target: &str, facet: &str, effect: EffectId, until: Option<Time>, tries: u32) -> ();
-        writes fn hold_seen(partition: Partition, target: &str, facet: &str, effect: EffectId, seen: Verification) -> ();
+        claimed fn hold_take(partition: Partition, before: Time, hold: NewHold) -> Took;
+        claimed fn hold_end(partition: Partition, before: Time, target: &str, facet: &str, effect: EffectId) -> HoldEnd;
+        claimed fn hold_drop(partition: Partition, before: Time, target: &str, facet: &str, effect: EffectId) -> ();
+        claimed fn hold_give_up(partition: Partition, before: Time, target: &str, facet: &str, effect: EffectId, at: Time) -> ();
+        claimed fn hold_until(partition: Partition, before: Time, target: &str, facet: &str, effect: EffectId, until: Option<Time>, tries: u32) -> ();
+        claimed fn hold_seen(partition: Partition, before: Time, target: &str, facet: &str, effect: EffectId, seen: Verification) -> ();
         reads fn hold(partition: Partition, target: &str, facet: &str) -> Option<Hold>;
         reads fn taken_by(partition: Partition, run: RunId) -> Taken;
         reads fn holds(partition: Partition) -> Vec<Hold>;

@@ -105,6 +105,7 @@ pub async fn judge(
         }
     }
     let mut holders: Vec<(String, EffectId, RunId)> = Vec::new();
+    let mut endless = Vec::new();
     for partition in Partition::all() {
         for hold in store.holds(partition).await.unwrap() {
             for holder in &hold.holders {
@@ -113,6 +114,9 @@ pub async fn judge(
                     holder.effect,
                     holder.run,
                 ));
+                if holder.until.is_none() && !holder.ending {
+                    endless.push(holder.effect);
+                }
                 if holder.until.is_some_and(|until| until <= sim.now()) {
                     court.found.push(format!(
                         "I7: the lease of {} is over and nobody ends it",
@@ -123,6 +127,7 @@ pub async fn judge(
         }
     }
     court.holds(&holders);
+    court.leases(&endless);
     court.effects(context, &holders);
     court.repeats();
     texts.extend(court.ledger.iter().map(|line| format!("{line:?}")));
@@ -222,6 +227,20 @@ impl Court<'_> {
         }
     }
 
+    /// A hold without an end is one that was asked for without one.
+    fn leases(&mut self, endless: &[EffectId]) {
+        for id in endless {
+            let leased = self
+                .effect(*id)
+                .and_then(|effect| effect.lease_end().filter(|_| effect.is_settled()));
+            if let Some(end) = leased {
+                self.found.push(format!(
+                    "orphaned hold: the lease of {id} ends {end}, and its hold does not know"
+                ));
+            }
+        }
+    }
+
     /// What the journal says of each effect, against what was done.
     fn effects(&mut self, context: &Context, holders: &[(String, EffectId, RunId)]) {
         let mut found = Vec::new();
@@ -288,20 +307,7 @@ impl Court<'_> {
             }
         }
         // Whatever we contained and did not restore is held, so that it is listed and can be ended.
-        // A vendor that took our restore and did not do it: the journal says contradicted, and a person was alarmed.
-        for effect in self.states.values().flat_map(|state| state.effects.values()) {
-            let word = effect.verification.map(|(_, word)| word);
-            if effect.bound.reverts.is_some()
-                && word.is_some_and(|word| word > Verification::Pending)
-                && let Some(target) = &effect.target
-            {
-                excused.push(format!(
-                    "{}/{}",
-                    target.id,
-                    effect.bound.spec.facet.as_deref().unwrap_or_default()
-                ));
-            }
-        }
+        // So it is where a vendor took our restore and did not do it.
         for (place, state) in self.estate.contained() {
             let is_held = holders.iter().any(|(held, _, _)| *held == place);
             if !is_held && !excused.contains(&place) && !self.estate.was_changed_by_hand(&place) {

@@ -83,6 +83,7 @@ fn whatever_fails_the_promises_are_kept() {
         total.words += counts.words;
         total.jumps += counts.jumps;
         total.hours += counts.hours;
+        total.copies += counts.copies;
         if !violations.is_empty() {
             let lines: Vec<String> = violations.iter().map(|line| format!("  {line}")).collect();
             let line = format!(
@@ -104,7 +105,10 @@ fn whatever_fails_the_promises_are_kept() {
         failed.join("\n")
     );
     assert!(
-        seeds < 20 || (total.sent > 0 && total.deaths > 0 && total.votes > 0 && total.words > 0),
+        seeds < 20
+            || [total.sent, total.deaths, total.votes, total.words, total.copies]
+                .iter()
+                .all(|count| *count > 0),
         "nothing was tried: {total:?}"
     );
 }
@@ -152,6 +156,7 @@ fn a_rule_that_is_broken_on_purpose_is_found() {
         (Sabotage::ForgetsAppends, "I2"),
         (Sabotage::KeepsLocks, "lock left"),
         (Sabotage::KeepsHolds, "orphaned hold"),
+        (Sabotage::TakesLate, "orphaned hold"),
         (Sabotage::RepeatsBlindly, "I3"),
         (Sabotage::Disowns, "I4"),
     ] {

@@ -15,6 +15,8 @@ pub enum Sabotage {
     KeepsLocks,
     /// Holds are not dropped.
     KeepsHolds,
+    /// The store does what comes after the claim it was asked for under.
+    TakesLate,
     /// A lost answer is taken for "not done": a blind repeat.
     RepeatsBlindly,
     /// A change that was taken is said to have been refused: a containment nobody knows of.
@@ -26,7 +28,9 @@ impl Sabotage {
     pub fn instead<T: 'static>(self, sim: &Sim, operation: &str) -> Option<Result<T>> {
         let feigned: Box<dyn Any> = match (self, operation) {
             (Sabotage::ForgetsAppends, "append") if sim.in_thousand(100) => Box::new(Appended::New),
-            (Sabotage::KeepsLocks, "unlock") | (Sabotage::KeepsHolds, "hold_drop") => Box::new(()),
+            (Sabotage::KeepsLocks, "unlock") | (Sabotage::KeepsHolds, "hold_drop" | "hold_give_up") => {
+                Box::new(())
+            }
             _ => return None,
         };
         feigned.downcast::<T>().ok().map(|answer| Ok(*answer))

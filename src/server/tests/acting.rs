@@ -103,7 +103,7 @@ async fn a_name_of_two_held_targets_releases_neither() {
         house
             .store
             .inner
-            .hold_take(target.partition(), hold)
+            .hold_take(target.partition(), crate::clock::Time(i64::MAX), hold)
             .await
             .unwrap();
     }

@@ -88,17 +88,17 @@ pass_on!(Approvals {
 });
 
 pass_on!(Targets {
-    fn lock(partition: Partition, target: &str, effect: EffectId, run: RunId, now: Time) -> Locked;
-    fn unlock(partition: Partition, target: &str, effect: EffectId) -> ();
-    fn note_change(partition: Partition, target: &str, at: Time) -> ();
+    fn lock(partition: Partition, before: Time, target: &str, effect: EffectId, run: RunId, now: Time) -> Locked;
+    fn unlock(partition: Partition, before: Time, target: &str, effect: EffectId) -> ();
+    fn note_change(partition: Partition, before: Time, target: &str, at: Time) -> ();
     fn changed_at(partition: Partition, target: &str) -> Option<Time>;
     fn locks(partition: Partition) -> Vec<Lock>;
-    fn hold_take(partition: Partition, hold: NewHold) -> Took;
-    fn hold_end(partition: Partition, target: &str, facet: &str, effect: EffectId) -> HoldEnd;
-    fn hold_drop(partition: Partition, target: &str, facet: &str, effect: EffectId) -> ();
-    fn hold_give_up(partition: Partition, target: &str, facet: &str, effect: EffectId, at: Time) -> ();
-    fn hold_until(partition: Partition, target: &str, facet: &str, effect: EffectId, until: Option<Time>, tries: u32) -> ();
-    fn hold_seen(partition: Partition, target: &str, facet: &str, effect: EffectId, seen: Verification) -> ();
+    fn hold_take(partition: Partition, before: Time, hold: NewHold) -> Took;
+    fn hold_end(partition: Partition, before: Time, target: &str, facet: &str, effect: EffectId) -> HoldEnd;
+    fn hold_drop(partition: Partition, before: Time, target: &str, facet: &str, effect: EffectId) -> ();
+    fn hold_give_up(partition: Partition, before: Time, target: &str, facet: &str, effect: EffectId, at: Time) -> ();
+    fn hold_until(partition: Partition, before: Time, target: &str, facet: &str, effect: EffectId, until: Option<Time>, tries: u32) -> ();
+    fn hold_seen(partition: Partition, before: Time, target: &str, facet: &str, effect: EffectId, seen: Verification) -> ();
     fn hold(partition: Partition, target: &str, facet: &str) -> Option<Hold>;
     fn taken_by(partition: Partition, run: RunId) -> Taken;
     fn holds(partition: Partition) -> Vec<Hold>;

@@ -55,12 +55,14 @@ impl Targets for MemoryStore {
     async fn lock(
         &self,
         partition: Partition,
+        before: Time,
         target: &str,
         effect: EffectId,
         run: RunId,
         now: Time,
     ) -> Result<Locked> {
         home::of_target(partition, target)?;
+        self.in_time(before)?;
         let mut part = self.part(partition)?;
         let (owner, of_run, _) = *part.locks.entry(target.to_owned()).or_insert((effect, run, now));
         Ok(if owner == effect {
@@ -73,8 +75,9 @@ impl Targets for MemoryStore {
         })
     }
 
-    async fn unlock(&self, partition: Partition, target: &str, effect: EffectId) -> Result<()> {
+    async fn unlock(&self, partition: Partition, before: Time, target: &str, effect: EffectId) -> Result<()> {
         home::of_target(partition, target)?;
+        self.in_time(before)?;
         let mut part = self.part(partition)?;
         if part
             .locks
@@ -86,8 +89,9 @@ impl Targets for MemoryStore {
         Ok(())
     }
 
-    async fn note_change(&self, partition: Partition, target: &str, at: Time) -> Result<()> {
+    async fn note_change(&self, partition: Partition, before: Time, target: &str, at: Time) -> Result<()> {
         home::of_target(partition, target)?;
+        self.in_time(before)?;
         let mut part = self.part(partition)?;
         let known = part.changes.entry(target.to_owned()).or_insert(at);
         *known = (*known).max(at);
@@ -114,9 +118,10 @@ impl Targets for MemoryStore {
         Ok(locks)
     }
 
-    async fn hold_take(&self, partition: Partition, hold: NewHold) -> Result<Took> {
+    async fn hold_take(&self, partition: Partition, before: Time, hold: NewHold) -> Result<Took> {
         let target = hold.target.key();
         home::of_target(partition, &target)?;
+        self.in_time(before)?;
         let mut part = self.part(partition)?;
         let held = part.holds.entry((target, hold.facet)).or_insert_with(|| Held {
             target: hold.target,
@@ -152,11 +157,13 @@ impl Targets for MemoryStore {
     async fn hold_end(
         &self,
         partition: Partition,
+        before: Time,
         target: &str,
         facet: &str,
         effect: EffectId,
     ) -> Result<HoldEnd> {
         home::of_target(partition, target)?;
+        self.in_time(before)?;
         let mut part = self.part(partition)?;
         let Some(held) = part.held_mut(target, facet) else {
             return Ok(HoldEnd::NotHeld);
@@ -187,11 +194,13 @@ impl Targets for MemoryStore {
     async fn hold_drop(
         &self,
         partition: Partition,
+        before: Time,
         target: &str,
         facet: &str,
         effect: EffectId,
     ) -> Result<()> {
         home::of_target(partition, target)?;
+        self.in_time(before)?;
         let mut part = self.part(partition)?;
         if let Some(held) = part.held_mut(target, facet) {
             held.holders.retain(|(holder, _)| holder.effect != effect);
@@ -205,12 +214,14 @@ impl Targets for MemoryStore {
     async fn hold_give_up(
         &self,
         partition: Partition,
+        before: Time,
         target: &str,
         facet: &str,
         effect: EffectId,
         at: Time,
     ) -> Result<()> {
         home::of_target(partition, target)?;
+        self.in_time(before)?;
         let mut part = self.part(partition)?;
         let Some(held) = part.held_mut(target, facet) else {
             return Ok(());
@@ -243,6 +254,7 @@ impl Targets for MemoryStore {
     async fn hold_until(
         &self,
         partition: Partition,
+        before: Time,
         target: &str,
         facet: &str,
         effect: EffectId,
@@ -250,6 +262,7 @@ impl Targets for MemoryStore {
         tries: u32,
     ) -> Result<()> {
         home::of_target(partition, target)?;
+        self.in_time(before)?;
         let mut part = self.part(partition)?;
         let held = part.held_mut(target, facet);
         let holder = held.and_then(|held| held.holder_mut(effect));
@@ -264,12 +277,14 @@ impl Targets for MemoryStore {
     async fn hold_seen(
         &self,
         partition: Partition,
+        before: Time,
         target: &str,
         facet: &str,
         effect: EffectId,
         seen: Verification,
     ) -> Result<()> {
         home::of_target(partition, target)?;
+        self.in_time(before)?;
         let mut part = self.part(partition)?;
         let held = part.held_mut(target, facet);
         if let Some(holder) = held.and_then(|held| held.holder_mut(effect)) {

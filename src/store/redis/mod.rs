@@ -48,6 +48,9 @@ use crate::store::error::Error;
 /// What a function refused, as the caller of the store is told.
 fn refused(partition: Partition, answer: &[Value]) -> Error {
     let words: Vec<String> = answer.iter().filter_map(wire::text_of).collect();
+    if words.first().is_some_and(|word| word == "LATE") {
+        return Error::Late;
+    }
     Error::Corrupt {
         why: format!("partition {partition}: {}", words.join(" ")),
     }

@@ -149,13 +149,19 @@ impl Targets for RedisStore {
     async fn lock(
         &self,
         partition: Partition,
+        before: Time,
         target: &str,
         effect: EffectId,
         run: RunId,
         now: Time,
     ) -> Result<Locked> {
         home::of_target(partition, target)?;
-        let args = Args::new().put(target).put(effect).put(run).time(now);
+        let args = Args::new()
+            .time(before)
+            .put(target)
+            .put(effect)
+            .put(run)
+            .time(now);
         let mut answer = self.write(partition, "lock", args).await?;
         match answer.text()?.as_str() {
             "GRANTED" => Ok(Locked::Granted),
@@ -167,15 +173,15 @@ impl Targets for RedisStore {
         }
     }
 
-    async fn unlock(&self, partition: Partition, target: &str, effect: EffectId) -> Result<()> {
+    async fn unlock(&self, partition: Partition, before: Time, target: &str, effect: EffectId) -> Result<()> {
         home::of_target(partition, target)?;
-        let args = Args::new().put(target).put(effect);
+        let args = Args::new().time(before).put(target).put(effect);
         self.write(partition, "unlock", args).await.map(drop)
     }
 
-    async fn note_change(&self, partition: Partition, target: &str, at: Time) -> Result<()> {
+    async fn note_change(&self, partition: Partition, before: Time, target: &str, at: Time) -> Result<()> {
         home::of_target(partition, target)?;
-        let args = Args::new().put(target).time(at);
+        let args = Args::new().time(before).put(target).time(at);
         self.write(partition, "note_change", args).await.map(drop)
     }
 
@@ -202,10 +208,11 @@ impl Targets for RedisStore {
         Ok(locks)
     }
 
-    async fn hold_take(&self, partition: Partition, hold: NewHold) -> Result<Took> {
+    async fn hold_take(&self, partition: Partition, before: Time, hold: NewHold) -> Result<Took> {
         let target = hold.target.key();
         home::of_target(partition, &target)?;
         let args = Args::new()
+            .time(before)
             .put(name(&target, &hold.facet))
             .put(hold.effect)
             .put(hold.run)
@@ -225,12 +232,13 @@ impl Targets for RedisStore {
     async fn hold_end(
         &self,
         partition: Partition,
+        before: Time,
         target: &str,
         facet: &str,
         effect: EffectId,
     ) -> Result<HoldEnd> {
         home::of_target(partition, target)?;
-        let args = Args::new().put(name(target, facet)).put(effect);
+        let args = Args::new().time(before).put(name(target, facet)).put(effect);
         let mut answer = self.write(partition, "hold_end", args).await?;
         match answer.text()?.as_str() {
             "NOT" => Ok(HoldEnd::NotHeld),
@@ -248,31 +256,38 @@ impl Targets for RedisStore {
     async fn hold_drop(
         &self,
         partition: Partition,
+        before: Time,
         target: &str,
         facet: &str,
         effect: EffectId,
     ) -> Result<()> {
         home::of_target(partition, target)?;
-        let args = Args::new().put(name(target, facet)).put(effect);
+        let args = Args::new().time(before).put(name(target, facet)).put(effect);
         self.write(partition, "hold_drop", args).await.map(drop)
     }
 
     async fn hold_give_up(
         &self,
         partition: Partition,
+        before: Time,
         target: &str,
         facet: &str,
         effect: EffectId,
         at: Time,
     ) -> Result<()> {
         home::of_target(partition, target)?;
-        let args = Args::new().put(name(target, facet)).put(effect).time(at);
+        let args = Args::new()
+            .time(before)
+            .put(name(target, facet))
+            .put(effect)
+            .time(at);
         self.write(partition, "hold_give_up", args).await.map(drop)
     }
 
     async fn hold_until(
         &self,
         partition: Partition,
+        before: Time,
         target: &str,
         facet: &str,
         effect: EffectId,
@@ -281,6 +296,7 @@ impl Targets for RedisStore {
     ) -> Result<()> {
         home::of_target(partition, target)?;
         let args = Args::new()
+            .time(before)
             .put(name(target, facet))
             .put(effect)
             .maybe_time(until)
@@ -298,13 +314,18 @@ impl Targets for RedisStore {
     async fn hold_seen(
         &self,
         partition: Partition,
+        before: Time,
         target: &str,
         facet: &str,
         effect: EffectId,
         seen: Verification,
     ) -> Result<()> {
         home::of_target(partition, target)?;
-        let args = Args::new().put(name(target, facet)).put(effect).word(&seen)?;
+        let args = Args::new()
+            .time(before)
+            .put(name(target, facet))
+            .put(effect)
+            .word(&seen)?;
         self.write(partition, "hold_seen", args).await.map(drop)
     }
 

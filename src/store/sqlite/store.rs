@@ -16,7 +16,9 @@ use super::open::{self, Options};
 use super::readers::Readers;
 use super::writer::{Told, Writer};
 use super::{runs, schema};
+use crate::clock::{Clock, SystemClock, Time};
 use crate::store::error::{Error, Result};
+use crate::store::targets::in_time;
 
 /// Everything durable, in one SQLite file that this process alone owns.
 pub struct SqliteStore {
@@ -26,6 +28,7 @@ pub struct SqliteStore {
     readers: Readers,
     path: PathBuf,
     told: Arc<Told>,
+    clock: Arc<dyn Clock>,
     /// Held to the end; the lock goes when the file is closed.
     _lock: File,
 }
@@ -44,6 +47,15 @@ impl SqliteStore {
     /// owns the file, and nobody need wait for the claims to end. Refuses a file that another process owns (`Unavailable`), that belongs to another
     /// program (`Corrupt`), or whose schema is newer than ours (`Schema`).
     pub fn open(path: impl AsRef<Path>, options: Options) -> Result<SqliteStore> {
+        SqliteStore::open_with_clock(path, options, Arc::new(SystemClock))
+    }
+
+    /// The same, with a present of its own.
+    pub fn open_with_clock(
+        path: impl AsRef<Path>,
+        options: Options,
+        clock: Arc<dyn Clock>,
+    ) -> Result<SqliteStore> {
         let path = path.as_ref();
         let lock = open::own(path)?;
         open::make(path)?;
@@ -76,6 +88,7 @@ impl SqliteStore {
             readers: Readers::new(path.to_owned(), options.readers),
             path: path.to_owned(),
             told,
+            clock,
             _lock: lock,
         })
     }
@@ -120,6 +133,20 @@ impl SqliteStore {
             TrySendError::Closed(_) => gone(),
         })?;
         answer.await.map_err(|_| gone())?
+    }
+
+    /// The same for what changes locks or holds: refuses it where its turn comes too late.
+    pub(super) async fn write_before<T: Send + 'static>(
+        &self,
+        before: Time,
+        work: impl FnOnce(&Connection) -> Fallible<T> + Send + 'static,
+    ) -> Result<T> {
+        let clock = Arc::clone(&self.clock);
+        self.write(Weight::Durable, move |connection| {
+            in_time(before, clock.now())?;
+            work(connection)
+        })
+        .await
     }
 
     /// Runs `work` on a reading connection.

@@ -6,7 +6,6 @@ use rusqlite::{Connection, Params, params};
 use super::SqliteStore;
 use super::dump_read::leaver;
 use super::failure::Fallible;
-use super::job::Weight;
 use super::row::{Ask as _, json, rows, to_json, to_word, word, word_or_none};
 use crate::action::{Hold, Holder, Leaver, Reading, Undo, Verification};
 use crate::clock::Time;
@@ -343,6 +342,7 @@ impl Targets for SqliteStore {
     async fn lock(
         &self,
         partition: Partition,
+        before: Time,
         target: &str,
         effect: EffectId,
         run: RunId,
@@ -350,16 +350,16 @@ impl Targets for SqliteStore {
     ) -> Result<Locked> {
         home::of_target(partition, target)?;
         let target = target.to_owned();
-        self.write(Weight::Durable, move |connection| {
+        self.write_before(before, move |connection| {
             lock(connection, partition, &target, effect, run, now)
         })
         .await
     }
 
-    async fn unlock(&self, partition: Partition, target: &str, effect: EffectId) -> Result<()> {
+    async fn unlock(&self, partition: Partition, before: Time, target: &str, effect: EffectId) -> Result<()> {
         home::of_target(partition, target)?;
         let target = target.to_owned();
-        self.write(Weight::Durable, move |connection| {
+        self.write_before(before, move |connection| {
             let sql = "DELETE FROM locks WHERE target = ?1 AND effect = ?2";
             connection.run(sql, [target, effect.to_string()])?;
             Ok(())
@@ -367,45 +367,44 @@ impl Targets for SqliteStore {
         .await
     }
 
-    async fn hold_take(&self, partition: Partition, hold: NewHold) -> Result<Took> {
+    async fn hold_take(&self, partition: Partition, before: Time, hold: NewHold) -> Result<Took> {
         home::of_target(partition, &hold.target.key())?;
-        self.write(Weight::Durable, move |connection| {
-            take(connection, partition, &hold)
-        })
-        .await
+        self.write_before(before, move |connection| take(connection, partition, &hold))
+            .await
     }
 
     async fn hold_end(
         &self,
         partition: Partition,
+        before: Time,
         target: &str,
         facet: &str,
         effect: EffectId,
     ) -> Result<HoldEnd> {
         home::of_target(partition, target)?;
         let share = Share::new(target, facet, effect);
-        self.write(Weight::Durable, move |connection| {
-            end(connection, partition, &share)
-        })
-        .await
+        self.write_before(before, move |connection| end(connection, partition, &share))
+            .await
     }
 
     async fn hold_drop(
         &self,
         partition: Partition,
+        before: Time,
         target: &str,
         facet: &str,
         effect: EffectId,
     ) -> Result<()> {
         home::of_target(partition, target)?;
         let share = Share::new(target, facet, effect);
-        self.write(Weight::Durable, move |connection| forget(connection, &share))
+        self.write_before(before, move |connection| forget(connection, &share))
             .await
     }
 
     async fn hold_give_up(
         &self,
         partition: Partition,
+        before: Time,
         target: &str,
         facet: &str,
         effect: EffectId,
@@ -413,7 +412,7 @@ impl Targets for SqliteStore {
     ) -> Result<()> {
         home::of_target(partition, target)?;
         let share = Share::new(target, facet, effect);
-        self.write(Weight::Durable, move |connection| {
+        self.write_before(before, move |connection| {
             give_up(connection, partition, &share, at)
         })
         .await
@@ -422,6 +421,7 @@ impl Targets for SqliteStore {
     async fn hold_until(
         &self,
         partition: Partition,
+        before: Time,
         target: &str,
         facet: &str,
         effect: EffectId,
@@ -430,7 +430,7 @@ impl Targets for SqliteStore {
     ) -> Result<()> {
         home::of_target(partition, target)?;
         let share = Share::new(target, facet, effect);
-        self.write(Weight::Durable, move |connection| {
+        self.write_before(before, move |connection| {
             let changed = connection.run(
                 "UPDATE holders SET until = ?4, tries = ?5 WHERE key = ?1 AND facet = ?2 AND effect = ?3",
                 params![share.key, share.facet, share.effect, until, tries],
@@ -449,6 +449,7 @@ impl Targets for SqliteStore {
     async fn hold_seen(
         &self,
         partition: Partition,
+        before: Time,
         target: &str,
         facet: &str,
         effect: EffectId,
@@ -456,7 +457,7 @@ impl Targets for SqliteStore {
     ) -> Result<()> {
         home::of_target(partition, target)?;
         let share = Share::new(target, facet, effect);
-        self.write(Weight::Durable, move |connection| {
+        self.write_before(before, move |connection| {
             connection.run(
                 "UPDATE holders SET seen = ?4 WHERE key = ?1 AND facet = ?2 AND effect = ?3",
                 params![share.key, share.facet, share.effect, to_word(&seen)?],
@@ -466,10 +467,10 @@ impl Targets for SqliteStore {
         .await
     }
 
-    async fn note_change(&self, partition: Partition, target: &str, at: Time) -> Result<()> {
+    async fn note_change(&self, partition: Partition, before: Time, target: &str, at: Time) -> Result<()> {
         home::of_target(partition, target)?;
         let target = target.to_owned();
-        self.write(Weight::Durable, move |connection| {
+        self.write_before(before, move |connection| {
             connection.run(
                 "INSERT INTO changes (target, partition, at) VALUES (?1, ?2, ?3)
                  ON CONFLICT (target) DO UPDATE SET at = max(at, excluded.at)",

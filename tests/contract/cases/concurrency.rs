@@ -92,7 +92,7 @@ pub async fn many_take_the_same_lock_and_one_has_it(store: Any) {
     let answers = at_once(|n| {
         let (store, key) = (store.clone(), key.clone());
         async move {
-            let lock = store.lock(here(), &key, effect(n), run_id(0, here()), Time(1));
+            let lock = store.lock(here(), FAR, &key, effect(n), run_id(0, here()), Time(1));
             (n, lock.await.unwrap())
         }
     });

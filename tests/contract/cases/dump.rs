@@ -105,20 +105,25 @@ async fn targets(store: &Any) {
     let one = target(0, here());
     for n in 0..3 {
         let hold = new_hold(&one, n, 10 + n as i64, (n == 1).then_some(700));
-        store.hold_take(here(), hold).await.unwrap();
+        store.hold_take(here(), FAR, hold).await.unwrap();
     }
-    let ended = store.hold_end(here(), &one.key(), "network", effect(0)).await;
+    let ended = store
+        .hold_end(here(), FAR, &one.key(), "network", effect(0))
+        .await;
     ended.unwrap();
     let two = target(1, here()).key();
     let other = new_hold(&target(1, here()), 4, 10, Some(600));
-    store.hold_take(here(), other).await.unwrap();
-    let ending = store.hold_end(here(), &two, "network", effect(4));
+    store.hold_take(here(), FAR, other).await.unwrap();
+    let ending = store.hold_end(here(), FAR, &two, "network", effect(4));
     ending.await.unwrap();
     let locked = store
-        .lock(here(), &one.key(), effect(9), run_id(0, here()), Time(44))
+        .lock(here(), FAR, &one.key(), effect(9), run_id(0, here()), Time(44))
         .await;
     assert_eq!(locked, Ok(Locked::Granted));
-    store.note_change(here(), &one.key(), Time(33)).await.unwrap();
+    store
+        .note_change(here(), FAR, &one.key(), Time(33))
+        .await
+        .unwrap();
     let scope = (0..)
         .map(|n| format!("budget {n}"))
         .find(|scope| Partition::of_text(scope) == here())

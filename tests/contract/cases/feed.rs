@@ -188,10 +188,10 @@ pub async fn a_run_that_nothing_will_wake_is_counted_as_stuck(store: Any) {
 pub async fn holds_are_counted_with_those_overdue(store: Any) {
     for (n, until) in [(1, Some(100)), (2, Some(200)), (3, None)] {
         let hold = new_hold(&target(0, here()), n, 1, until);
-        store.hold_take(here(), hold).await.unwrap();
+        store.hold_take(here(), FAR, hold).await.unwrap();
     }
     let other = new_hold(&target(1, here()), 1, 1, Some(100));
-    store.hold_take(here(), other).await.unwrap();
+    store.hold_take(here(), FAR, other).await.unwrap();
     for (now, overdue) in [(99, 0), (100, 2), (200, 3)] {
         let counts = store.counts(here(), Time(now)).await.unwrap();
         assert_eq!((counts.holds, counts.overdue), (2, overdue), "at {now}");

@@ -12,6 +12,9 @@ use cordon::id::{AlertId, EffectId, Partition, RunId};
 use cordon::journal::{ChainId, Entry, Event, seal};
 use cordon::store::{Claim, Error, NewAlert, NewHold, NewRun, RunRow, RunStatus, RunUpdate, Store};
 
+/// Later than any test.
+pub const FAR: Time = Time(i64::MAX);
+
 /// A store under test.
 pub type Any = Arc<dyn Store>;
 

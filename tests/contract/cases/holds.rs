@@ -3,23 +3,29 @@
 use super::fixture::*;
 use cordon::action::Verification;
 use cordon::clock::Time;
-use cordon::store::{HoldEnd, Lock, Share, Taken, Took};
+use cordon::store::{Error, HoldEnd, Lock, Share, Taken, Took};
 
 const NETWORK: &str = "network";
 
 async fn take(store: &Any, n: usize, at: i64, until: Option<i64>) -> Took {
     let hold = new_hold(&target(0, here()), n, at, until);
-    store.hold_take(here(), hold).await.unwrap()
+    store.hold_take(here(), FAR, hold).await.unwrap()
 }
 
 async fn end(store: &Any, n: usize) -> HoldEnd {
     let key = target(0, here()).key();
-    store.hold_end(here(), &key, NETWORK, effect(n)).await.unwrap()
+    store
+        .hold_end(here(), FAR, &key, NETWORK, effect(n))
+        .await
+        .unwrap()
 }
 
 async fn drop_hold(store: &Any, n: usize) {
     let key = target(0, here()).key();
-    store.hold_drop(here(), &key, NETWORK, effect(n)).await.unwrap();
+    store
+        .hold_drop(here(), FAR, &key, NETWORK, effect(n))
+        .await
+        .unwrap();
 }
 
 fn last(prior: &str) -> HoldEnd {
@@ -80,7 +86,7 @@ pub async fn taking_again_answers_the_same_and_sets_the_end(store: Any) {
     let mut again = new_hold(&target(0, here()), 1, 700, Some(900));
     again.prior = reading("contained");
     again.undo = None;
-    assert_eq!(store.hold_take(here(), again).await.unwrap(), first);
+    assert_eq!(store.hold_take(here(), FAR, again).await.unwrap(), first);
     assert_eq!(take(&store, 2, 800, None).await, second);
     let holds = store.holds(here()).await.unwrap();
     let holder = &holds[0].holders[0];
@@ -110,7 +116,7 @@ pub async fn only_the_last_end_restores(store: Any) {
 pub async fn ending_is_repeated_until_dropped(store: Any) {
     let mut hold = new_hold(&target(0, here()), 1, 100, None);
     hold.undo = None;
-    store.hold_take(here(), hold).await.unwrap();
+    store.hold_take(here(), FAR, hold).await.unwrap();
     let nothing_to_undo = HoldEnd::Last {
         prior: reading("before 1"),
         undo: None,
@@ -157,7 +163,7 @@ pub async fn a_dropped_hold_is_gone_and_may_be_taken_anew(store: Any) {
 async fn give_up(store: &Any, n: usize, at: i64) {
     let key = target(0, here()).key();
     for at in [at, at + 1] {
-        let gave_up = store.hold_give_up(here(), &key, NETWORK, effect(n), Time(at));
+        let gave_up = store.hold_give_up(here(), FAR, &key, NETWORK, effect(n), Time(at));
         gave_up.await.unwrap();
     }
 }
@@ -279,17 +285,21 @@ pub async fn due_holders_come_longest_over_first_with_their_tries(store: Any) {
     assert_eq!(due(300, 1).await, [(effect(3), 200, 0)]);
     for _ in 0..2 {
         store
-            .hold_until(here(), &key, NETWORK, effect(3), Some(Time(400)), 2)
+            .hold_until(here(), FAR, &key, NETWORK, effect(3), Some(Time(400)), 2)
             .await
             .unwrap();
     }
     assert_eq!(due(400, 10).await, [(effect(1), 300, 0), (effect(3), 400, 2)]);
     store
-        .hold_until(here(), &key, NETWORK, effect(1), None, 0)
+        .hold_until(here(), FAR, &key, NETWORK, effect(1), None, 0)
         .await
         .unwrap();
     assert_eq!(due(400, 10).await, [(effect(3), 400, 2)]);
-    assert_missing(store.hold_until(here(), &key, NETWORK, effect(9), None, 0).await);
+    assert_missing(
+        store
+            .hold_until(here(), FAR, &key, NETWORK, effect(9), None, 0)
+            .await,
+    );
 
     let whole = store.due_holders(here(), Time(400), 1).await.unwrap();
     let hold = new_hold(&target(0, here()), 3, 0, None);
@@ -302,14 +312,14 @@ pub async fn what_was_last_seen_is_kept(store: Any) {
     let key = target(0, here()).key();
     for seen in [Verification::Pending, Verification::NotInForce, Verification::Yes] {
         store
-            .hold_seen(here(), &key, NETWORK, effect(1), seen)
+            .hold_seen(here(), FAR, &key, NETWORK, effect(1), seen)
             .await
             .unwrap();
         let holds = store.holds(here()).await.unwrap();
         assert_eq!(holds[0].holders[0].seen, Some(seen));
     }
     store
-        .hold_seen(here(), &key, NETWORK, effect(9), Verification::Yes)
+        .hold_seen(here(), FAR, &key, NETWORK, effect(9), Verification::Yes)
         .await
         .unwrap();
     assert_eq!(holders(&store).await, [(1, false)]);
@@ -320,9 +330,9 @@ pub async fn facets_are_held_apart(store: Any) {
     take(&store, 1, 100, None).await;
     let mut login = new_hold(&one, 2, 100, None);
     login.facet = "login".into();
-    assert!(store.hold_take(here(), login).await.unwrap().first);
+    assert!(store.hold_take(here(), FAR, login).await.unwrap().first);
     let other = new_hold(&target(1, here()), 1, 100, None);
-    assert!(store.hold_take(here(), other).await.unwrap().first);
+    assert!(store.hold_take(here(), FAR, other).await.unwrap().first);
     assert_eq!(end(&store, 1).await, last("before 1"));
     let mut held: Vec<(String, String)> = store
         .holds(here())
@@ -340,12 +350,12 @@ pub async fn one_hold_is_found_without_the_others(store: Any) {
     let (one, two) = (target(0, here()), target(1, here()));
     for n in [1, 2] {
         store
-            .hold_take(here(), new_hold(&one, n, n as i64, None))
+            .hold_take(here(), FAR, new_hold(&one, n, n as i64, None))
             .await
             .unwrap();
     }
     store
-        .hold_take(here(), new_hold(&two, 3, 3, Some(50)))
+        .hold_take(here(), FAR, new_hold(&two, 3, 3, Some(50)))
         .await
         .unwrap();
     let all = store.holds(here()).await.unwrap();
@@ -366,14 +376,24 @@ pub async fn what_a_run_has_taken_is_listed(store: Any) {
     let (one, two) = (target(0, here()), target(1, here()));
     let hold = new_hold(&one, 1, 1, None);
     let run = hold.run;
-    store.hold_take(here(), hold).await.unwrap();
-    store.hold_take(here(), new_hold(&one, 2, 2, None)).await.unwrap();
+    store.hold_take(here(), FAR, hold).await.unwrap();
     store
-        .lock(here(), &two.key(), effect(3), run, Time(3))
+        .hold_take(here(), FAR, new_hold(&one, 2, 2, None))
         .await
         .unwrap();
     store
-        .lock(here(), &one.key(), effect(4), run_id(0, elsewhere()), Time(3))
+        .lock(here(), FAR, &two.key(), effect(3), run, Time(3))
+        .await
+        .unwrap();
+    store
+        .lock(
+            here(),
+            FAR,
+            &one.key(),
+            effect(4),
+            run_id(0, elsewhere()),
+            Time(3),
+        )
         .await
         .unwrap();
     let taken = Taken {
@@ -390,21 +410,21 @@ pub async fn what_a_run_has_taken_is_listed(store: Any) {
     };
     assert_eq!(store.taken_by(here(), run).await, Ok(taken));
     assert_eq!(store.taken_by(elsewhere(), run).await, Ok(Taken::default()));
-    store.unlock(here(), &two.key(), effect(3)).await.unwrap();
+    store.unlock(here(), FAR, &two.key(), effect(3)).await.unwrap();
     // The share of a holder that is ending is still there, one that others outlived is gone.
     store
-        .hold_end(here(), &one.key(), NETWORK, effect(1))
+        .hold_end(here(), FAR, &one.key(), NETWORK, effect(1))
         .await
         .unwrap();
     assert_eq!(store.taken_by(here(), run).await, Ok(Taken::default()));
     let other = new_hold(&one, 2, 2, None).run;
     store
-        .hold_end(here(), &one.key(), NETWORK, effect(2))
+        .hold_end(here(), FAR, &one.key(), NETWORK, effect(2))
         .await
         .unwrap();
     assert_eq!(store.taken_by(here(), other).await.unwrap().shares.len(), 1);
     store
-        .hold_drop(here(), &one.key(), NETWORK, effect(2))
+        .hold_drop(here(), FAR, &one.key(), NETWORK, effect(2))
         .await
         .unwrap();
     assert_eq!(store.taken_by(here(), other).await, Ok(Taken::default()));
@@ -414,16 +434,45 @@ pub async fn hold_operations_refuse_another_partition(store: Any) {
     take(&store, 1, 100, None).await;
     let (far, one, held_by) = (elsewhere(), target(0, here()), effect(1));
     let key = one.key();
-    assert_wrong_partition(store.hold_take(far, new_hold(&one, 2, 1, None)).await);
-    assert_wrong_partition(store.hold_end(far, &key, NETWORK, held_by).await);
-    assert_wrong_partition(store.hold_drop(far, &key, NETWORK, held_by).await);
-    let gave_up = store.hold_give_up(far, &key, NETWORK, held_by, Time(1));
+    assert_wrong_partition(store.hold_take(far, FAR, new_hold(&one, 2, 1, None)).await);
+    assert_wrong_partition(store.hold_end(far, FAR, &key, NETWORK, held_by).await);
+    assert_wrong_partition(store.hold_drop(far, FAR, &key, NETWORK, held_by).await);
+    let gave_up = store.hold_give_up(far, FAR, &key, NETWORK, held_by, Time(1));
     assert_wrong_partition(gave_up.await);
-    assert_wrong_partition(store.hold_until(far, &key, NETWORK, held_by, None, 1).await);
+    assert_wrong_partition(store.hold_until(far, FAR, &key, NETWORK, held_by, None, 1).await);
     assert_wrong_partition(
         store
-            .hold_seen(far, &key, NETWORK, held_by, Verification::Yes)
+            .hold_seen(far, FAR, &key, NETWORK, held_by, Verification::Yes)
             .await,
     );
     assert_eq!(holders(&store).await, [(1, false)]);
+}
+
+pub async fn what_comes_after_its_claim_changes_no_hold(store: Any) {
+    take(&store, 1, 100, Some(500)).await;
+    take(&store, 2, 100, None).await;
+    let before = store.holds(here()).await.unwrap();
+    let (one, over) = (target(0, here()), Time(1_000));
+    let (key, by) = (one.key(), effect(1));
+    let late = store.hold_take(here(), over, new_hold(&one, 3, 200, None));
+    assert_eq!(late.await, Err(Error::Late));
+    let late = store.hold_take(here(), over, new_hold(&one, 1, 200, None));
+    assert_eq!(late.await, Err(Error::Late));
+    assert_eq!(
+        store.hold_end(here(), over, &key, NETWORK, by).await,
+        Err(Error::Late)
+    );
+    assert_eq!(
+        store.hold_drop(here(), over, &key, NETWORK, by).await,
+        Err(Error::Late)
+    );
+    let late = store.hold_give_up(here(), over, &key, NETWORK, by, Time(300));
+    assert_eq!(late.await, Err(Error::Late));
+    let late = store.hold_until(here(), over, &key, NETWORK, by, None, 3);
+    assert_eq!(late.await, Err(Error::Late));
+    let late = store.hold_seen(here(), over, &key, NETWORK, by, Verification::Yes);
+    assert_eq!(late.await, Err(Error::Late));
+    assert_eq!(store.holds(here()).await, Ok(before));
+    // The same again in time.
+    assert_eq!(end(&store, 1).await, HoldEnd::Others { remaining: 1 });
 }

@@ -82,6 +82,7 @@ macro_rules! contract_suite {
                     held_locks_are_listed_by_target_and_partition
                     the_last_change_of_a_target_is_remembered
                     lock_operations_refuse_another_partition
+                    what_comes_after_its_claim_changes_no_lock
                 }
                 holds {
                     the_first_hold_keeps_the_state_before_for_all
@@ -99,6 +100,7 @@ macro_rules! contract_suite {
                     one_hold_is_found_without_the_others
                     what_a_run_has_taken_is_listed
                     hold_operations_refuse_another_partition
+                    what_comes_after_its_claim_changes_no_hold
                 }
                 budgets {
                     a_budget_has_so_many_places_in_a_window

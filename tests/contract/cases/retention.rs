@@ -203,7 +203,7 @@ pub async fn claims_changes_and_ids_are_swept_by_their_age(store: Any) {
         let claimed = store.claim_once(here(), key(n, here()), "a", Time(10), Time(until));
         assert_eq!(claimed.await, Ok(Claimed::Won));
         let target = target(n, here()).key();
-        let changed = store.note_change(here(), &target, Time(until));
+        let changed = store.note_change(here(), FAR, &target, Time(until));
         changed.await.unwrap();
         settled(&store, n, 50).await;
         let forgot = store.forget_run(here(), run_id(n, here()), Time(until), &[]);

@@ -8,6 +8,7 @@ use cordon::store::{Error, Result};
 pub fn told<T: Debug>(answer: Result<T>) -> String {
     match answer {
         Ok(value) => format!("{value:?}"),
+        Err(Error::Late) => "late".into(),
         Err(Error::Missing { .. }) => "missing".into(),
         Err(Error::WrongPartition { partition, .. }) => format!("lives elsewhere than in {partition}"),
         Err(Error::Fenced { run, ours, theirs }) => format!("{run} fenced: ours {ours}, theirs {theirs}"),

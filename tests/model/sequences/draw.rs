@@ -102,6 +102,7 @@ impl Drawn {
         Op {
             deed: self.deed(known),
             astray: (85..88).contains(&self.rare),
+            late: (80..85).contains(&self.rare),
         }
     }
 

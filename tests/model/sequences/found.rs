@@ -5,7 +5,11 @@ use cordon::store::RunStatus;
 use super::op::{Deed, Grant, Op, Piece, Says};
 
 fn op(deed: Deed) -> Op {
-    Op { deed, astray: false }
+    Op {
+        deed,
+        astray: false,
+        late: false,
+    }
 }
 
 fn grants(asked: i64) -> Says {

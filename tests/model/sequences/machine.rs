@@ -159,6 +159,7 @@ pub async fn differs(store: &Any, ops: &[Op], seen: &dyn Fn()) -> Result<(), Str
             let op = Op {
                 deed: Deed::Look(look),
                 astray: false,
+                late: false,
             };
             if !draw::is_promised(&reference, &op) {
                 continue;

@@ -10,6 +10,8 @@ use cordon::store::{Disposition, NoticeState, RunStatus};
 pub struct Op {
     pub deed: Deed,
     pub astray: bool,
+    /// What changes a lock or a hold comes after the claim it was asked for under.
+    pub late: bool,
 }
 
 /// What is done. Numbers name things (`things.rs`); moments are milliseconds.
@@ -335,4 +337,22 @@ pub enum Look {
     Secret {
         handle: usize,
     },
+}
+
+impl Deed {
+    /// The target whose lock or hold it changes, where it does.
+    pub fn changes_target(&self) -> Option<usize> {
+        match self {
+            Deed::Lock { target, .. }
+            | Deed::Unlock { target, .. }
+            | Deed::NoteChange { target, .. }
+            | Deed::HoldTake { target, .. }
+            | Deed::HoldEnd { target, .. }
+            | Deed::HoldDrop { target, .. }
+            | Deed::HoldGiveUp { target, .. }
+            | Deed::HoldUntil { target, .. }
+            | Deed::HoldSeen { target, .. } => Some(*target),
+            _ => None,
+        }
+    }
 }

@@ -40,6 +40,8 @@ fn all(bills: &[Bill]) -> Vec<cordon::store::Notice> {
 pub async fn perform(store: &Any, op: &Op) -> String {
     let at = |n: usize| if op.astray { place(n + 1) } else { place(n) };
     let time = |at: &i64| Time(*at);
+    // Every store's clock is between the two.
+    let before = Time(if op.late { 0 } else { i64::MAX });
     match &op.deed {
         Deed::Accept { alert, at: moment } => {
             told(store.accept(at(*alert), things::new_alert(*alert, *moment)).await)
@@ -134,17 +136,21 @@ pub async fn perform(store: &Any, op: &Op) -> String {
             let (key, run) = (things::target(*target).key(), things::run(*effect));
             told(
                 store
-                    .lock(at(*target), &key, things::effect(*effect), run, Time(1))
+                    .lock(at(*target), before, &key, things::effect(*effect), run, Time(1))
                     .await,
             )
         }
         Deed::Unlock { target, effect } => {
             let key = things::target(*target).key();
-            told(store.unlock(at(*target), &key, things::effect(*effect)).await)
+            told(
+                store
+                    .unlock(at(*target), before, &key, things::effect(*effect))
+                    .await,
+            )
         }
         Deed::NoteChange { target, at: moment } => {
             let key = things::target(*target).key();
-            told(store.note_change(at(*target), &key, time(moment)).await)
+            told(store.note_change(at(*target), before, &key, time(moment)).await)
         }
         Deed::HoldTake {
             target,
@@ -154,7 +160,7 @@ pub async fn perform(store: &Any, op: &Op) -> String {
             until,
         } => {
             let hold = things::new_hold(*target, *facet, *effect, *moment, *until);
-            told(store.hold_take(at(*target), hold).await)
+            told(store.hold_take(at(*target), before, hold).await)
         }
         Deed::HoldEnd {
             target,
@@ -164,7 +170,7 @@ pub async fn perform(store: &Any, op: &Op) -> String {
             let key = things::target(*target).key();
             told(
                 store
-                    .hold_end(at(*target), &key, FACETS[*facet], things::effect(*effect))
+                    .hold_end(at(*target), before, &key, FACETS[*facet], things::effect(*effect))
                     .await,
             )
         }
@@ -176,7 +182,7 @@ pub async fn perform(store: &Any, op: &Op) -> String {
             let key = things::target(*target).key();
             told(
                 store
-                    .hold_drop(at(*target), &key, FACETS[*facet], things::effect(*effect))
+                    .hold_drop(at(*target), before, &key, FACETS[*facet], things::effect(*effect))
                     .await,
             )
         }
@@ -189,7 +195,7 @@ pub async fn perform(store: &Any, op: &Op) -> String {
             let (key, effect) = (things::target(*target).key(), things::effect(*effect));
             told(
                 store
-                    .hold_give_up(at(*target), &key, FACETS[*facet], effect, time(moment))
+                    .hold_give_up(at(*target), before, &key, FACETS[*facet], effect, time(moment))
                     .await,
             )
         }
@@ -204,7 +210,7 @@ pub async fn perform(store: &Any, op: &Op) -> String {
             let until = until.map(Time);
             told(
                 store
-                    .hold_until(at(*target), &key, FACETS[*facet], effect, until, *tries)
+                    .hold_until(at(*target), before, &key, FACETS[*facet], effect, until, *tries)
                     .await,
             )
         }
@@ -217,7 +223,7 @@ pub async fn perform(store: &Any, op: &Op) -> String {
             let (key, effect) = (things::target(*target).key(), things::effect(*effect));
             told(
                 store
-                    .hold_seen(at(*target), &key, FACETS[*facet], effect, *seen)
+                    .hold_seen(at(*target), before, &key, FACETS[*facet], effect, *seen)
                     .await,
             )
         }

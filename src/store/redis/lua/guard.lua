@@ -69,8 +69,9 @@ raws.guard_replay = function(p, a)
   for n = 4, #a do
     args[n - 3] = a[n]
   end
-  changed = false
+  changed, replaying = false, true
   local answer = f(p, args)
+  replaying = false
   if changed and generation(p) < made then
     redis.call('SET', p .. ':gen', string.format('%.0f', made))
   elseif changed then

@@ -39,6 +39,25 @@ function lib.writing(work)
   end
 end
 
+-- This server's present, ms since 1970.
+local function present()
+  local time = call('TIME')
+  return tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+end
+
+-- The same of what a worker asks for under a claim: the first argument is the moment from which it comes too late. What is
+-- put back after a loss was done in time.
+function lib.writing_before(work)
+  return function(root, args)
+    local take = reader(args)
+    local before = lib.number(take())
+    if not replaying and present() >= before then return no('LATE') end
+    local given, wrote = work(root, take)
+    if wrote then change() end
+    return answer(given)
+  end
+end
+
 -- A function that only reads.
 function lib.reading(work)
   return function(root, args)

@@ -6,6 +6,8 @@
 
 local writes, reads, raws = {}, {}, {}
 local changed
+-- True while calls are done again after a loss.
+local replaying = false
 
 local function ok(...)
   return { 'OK', '', ... }
@@ -68,7 +70,7 @@ local function call_write(f, keys, args)
   if now < seen or mine < own or redis.call('EXISTS', p .. ':lost') == 1 then
     return lost(p)
   end
-  changed = false
+  changed, replaying = false, false
   local answer = f(p, rest(args))
   if changed then
     now = redis.call('INCR', p .. ':gen')

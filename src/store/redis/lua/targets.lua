@@ -3,7 +3,7 @@
 -- `hold:...` has the state before and how it comes back, a field `by EFFECT` for each effect that holds it and a field
 -- `left EFFECT` (place, run, since) for each that let go without restoring; `holds` lists them in
 -- order, `leases` has `TARGET\0FACET\0EFFECT` by the end of its lease. `taken:RUN` has what a run has taken: `lock\0TARGET\0EFFECT` and
--- `hold\0TARGET\0FACET\0EFFECT`.
+-- `hold\0TARGET\0FACET\0EFFECT`. The first argument of every function that writes is the moment before which it may be done.
 
 local HOLDER = '^(%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+)$'
 
@@ -123,7 +123,7 @@ lib.kinds.lock = {
 }
 
 -- target, effect, run, now.
-writes.lock = lib.writing(function(root, take)
+writes.lock = lib.writing_before(function(root, take)
   local target, effect, run, now = take(), take(), take(), take()
   local known = call('HGET', root .. ':locks', target)
   if known then
@@ -136,7 +136,7 @@ writes.lock = lib.writing(function(root, take)
 end)
 
 -- target, effect.
-writes.unlock = lib.writing(function(root, take)
+writes.unlock = lib.writing_before(function(root, take)
   local target, effect = take(), take()
   local known = call('HGET', root .. ':locks', target)
   local owner, run = string.match(known or '', '^(%S+) (%S+)')
@@ -181,7 +181,7 @@ lib.kinds.change = {
 }
 
 -- target, at.
-writes.note_change = lib.writing(function(root, take)
+writes.note_change = lib.writing_before(function(root, take)
   local target, at = take(), take()
   local known = call('ZSCORE', root .. ':changes', target)
   if known and lib.number(at) <= tonumber(known) then return {} end
@@ -195,7 +195,7 @@ reads.changed_at = lib.reading(function(root, take)
 end)
 
 -- name, effect, run, at, until, target, prior, undo.
-writes.hold_take = lib.writing(function(root, take)
+writes.hold_take = lib.writing_before(function(root, take)
   local name, effect, run, at, till = take(), take(), take(), take(), none(take())
   local target, prior, undo = take(), take(), take()
   lib.number(at)
@@ -220,7 +220,7 @@ writes.hold_take = lib.writing(function(root, take)
 end)
 
 -- name, effect.
-writes.hold_end = lib.writing(function(root, take)
+writes.hold_end = lib.writing_before(function(root, take)
   local name, effect = take(), take()
   local ours = holder_of(root, name, effect)
   if not ours then return { 'NOT' } end
@@ -240,7 +240,7 @@ writes.hold_end = lib.writing(function(root, take)
 end)
 
 -- name, effect.
-writes.hold_drop = lib.writing(function(root, take)
+writes.hold_drop = lib.writing_before(function(root, take)
   local name, effect = take(), take()
   if not remove_holder(root, name, effect) then return {} end
   forget_if_free(root, name)
@@ -248,7 +248,7 @@ writes.hold_drop = lib.writing(function(root, take)
 end)
 
 -- name, effect, at.
-writes.hold_give_up = lib.writing(function(root, take)
+writes.hold_give_up = lib.writing_before(function(root, take)
   local name, effect, at = take(), take(), take()
   lib.number(at)
   local wrote = call('HDEL', root .. ':hold:' .. name, 'left ' .. effect) == 1
@@ -267,7 +267,7 @@ writes.hold_give_up = lib.writing(function(root, take)
 end)
 
 -- name, effect, until, tries.
-writes.hold_until = lib.writing(function(root, take)
+writes.hold_until = lib.writing_before(function(root, take)
   local name, effect, till, tries = take(), take(), none(take()), take()
   lib.number(tries)
   local holder = holder_of(root, name, effect)
@@ -279,7 +279,7 @@ writes.hold_until = lib.writing(function(root, take)
 end)
 
 -- name, effect, seen.
-writes.hold_seen = lib.writing(function(root, take)
+writes.hold_seen = lib.writing_before(function(root, take)
   local name, effect, seen = take(), take(), take()
   local holder = holder_of(root, name, effect)
   if not holder or holder.seen == seen then return {} end

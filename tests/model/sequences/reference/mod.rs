@@ -72,6 +72,12 @@ impl Reference {
     /// Does an operation; the answer as text.
     pub fn perform(&mut self, op: &Op) -> String {
         let at = |n: usize| if op.astray { place(n + 1) } else { place(n) };
+        if op.late
+            && let Some(target) = op.deed.changes_target()
+        {
+            let home = things::target(target).partition();
+            return told(lives(at(target), home).and(Err::<(), _>(Error::Late)));
+        }
         match &op.deed {
             Deed::Accept { alert, at: moment } => told(self.accept(at(*alert), *alert, *moment)),
             Deed::Dispose {

@@ -143,8 +143,10 @@ impl Pipeline {
                 _ = look.tick() => {
                     // Those that wait for others must not hide those behind them.
                     let limit = LOOK_MAX.saturating_add(self.waiting().len());
-                    for partition in Partition::all() {
-                        match self.store().unprocessed(partition, limit).await {
+                    // All at once, so that a store that is far away is asked in one go.
+                    let asked = Partition::all().map(|partition| self.store().unprocessed(partition, limit));
+                    for found in futures_util::future::join_all(asked).await {
+                        match found {
                             Ok(alerts) => for alert in alerts { self.begin(alert, &places, &mut tasks).await; },
                             Err(error) => tracing::warn!("looking for alerts failed, will look again: {error}"),
                         }

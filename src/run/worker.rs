@@ -13,6 +13,7 @@ use super::context::Context;
 use super::drive::drive;
 use super::handle::Handle;
 use super::record::is_lost_claim;
+use crate::clock::Time;
 use crate::id::{Partition, RunId};
 use crate::limits::RUNS_AT_ONCE;
 use crate::store::{Claim, Error};
@@ -151,11 +152,18 @@ async fn look(
     stop: &Arc<AtomicBool>,
     everywhere: bool,
 ) {
-    for partition in Partition::all() {
-        if let Err(error) = end_leases(context, handle, partition).await {
+    // All at once, so that a store that is far away is asked in one go.
+    let asked = Partition::all().map(|partition| async move {
+        let store = &context.store;
+        let (lease, wake) =
+            futures_util::future::join(store.next_lease_end(partition), store.next_wake(partition)).await;
+        (partition, lease, wake)
+    });
+    for (partition, lease, wake) in futures_util::future::join_all(asked).await {
+        if let Err(error) = end_leases(context, handle, partition, lease).await {
             tracing::warn!("leases of {partition} are looked at again: {error}");
         }
-        match due(context, places, partition, everywhere).await {
+        match due(context, places, partition, wake, everywhere).await {
             Ok(claims) => {
                 for claim in claims {
                     if let Ok(place) = places.clone().acquire_owned().await {
@@ -168,14 +176,14 @@ async fn look(
     }
 }
 
-async fn end_leases(context: &Context, handle: &Handle, partition: Partition) -> Result<(), Error> {
+async fn end_leases(
+    context: &Context,
+    handle: &Handle,
+    partition: Partition,
+    first: Result<Option<Time>, Error>,
+) -> Result<(), Error> {
     let now = context.clock.now();
-    if context
-        .store
-        .next_lease_end(partition)
-        .await?
-        .is_none_or(|end| end > now)
-    {
+    if first?.is_none_or(|end| end > now) {
         return Ok(());
     }
     for due in context.store.due_holders(partition, now, LEASES_AT_ONCE).await? {
@@ -188,16 +196,11 @@ async fn due(
     context: &Context,
     places: &Semaphore,
     partition: Partition,
+    first: Result<Option<Time>, Error>,
     everywhere: bool,
 ) -> Result<Vec<Claim>, Error> {
     let now = context.clock.now();
-    if !everywhere
-        && context
-            .store
-            .next_wake(partition)
-            .await?
-            .is_none_or(|at| at > now)
-    {
+    if first?.is_none_or(|at| at > now) && !everywhere {
         return Ok(Vec::new());
     }
     let free = places.available_permits().min(CLAIM_AT_ONCE);

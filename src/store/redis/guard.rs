@@ -67,6 +67,35 @@ impl Guard {
 }
 
 impl Link {
+    /// Looks whether our user may use every command that our functions use, at each primary.
+    pub(super) async fn look_at_rights(&self) -> Result<()> {
+        let topology = &self.shared().topology;
+        for server in topology.primaries() {
+            let Some(partition) = topology.partitions_of(&server).first().copied() else {
+                continue;
+            };
+            let commands = super::library::commands().into_iter().map(String::into_bytes);
+            match self.read(partition, "guard_rights", commands.collect()).await {
+                Ok(answer) => {
+                    let missing: Vec<String> = items_of(&answer).iter().filter_map(text_of).collect();
+                    if !missing.is_empty() {
+                        return Err(Error::Unavailable {
+                            why: format!(
+                                "{server} forbids this user {}; {}",
+                                missing.join(", "),
+                                super::trouble::GRANT
+                            ),
+                        });
+                    }
+                }
+                // What is lost there is another matter, and told by itself.
+                Err(Error::Parked { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
     /// A call was answered LOST: parks the partition for all nodes and brings what this node has. `None` where the
     /// primary is not behind: it was another server that answered, or somebody had it put back meanwhile.
     pub(super) async fn lost(&self, partition: Partition) -> Option<Error> {

@@ -217,6 +217,14 @@ impl Worker {
             Reply::Value(value) => value,
             Reply::Refused { code, detail } => {
                 let trouble = trouble(&self.server, &code, &detail);
+                // A user who may not call functions may be one who is to send scripts.
+                if code == "NOPERM" && detail.contains("'fcall") {
+                    self.shared.use_scripts(&self.server);
+                    self.shared.load_library(wire).await?;
+                    return Err(Trouble::Later {
+                        why: format!("{} lets this user call no functions", self.server),
+                    });
+                }
                 if trouble == Trouble::NoLibrary {
                     self.shared.load_library(wire).await?;
                     return Err(Trouble::Later {

@@ -60,6 +60,19 @@ fn registered(parts: &str, library: &str) -> String {
     all
 }
 
+/// Every command that the functions use, in order.
+pub(super) fn commands() -> Vec<String> {
+    let parts = PARTS.concat();
+    let used = parts
+        .split("call('")
+        .skip(1)
+        .filter_map(|rest| rest.split_once('\''));
+    let mut commands: Vec<String> = used.map(|(command, _)| command.to_owned()).collect();
+    commands.sort();
+    commands.dedup();
+    commands
+}
+
 /// Makes a script of the parts: the first argument is the function's name.
 const AS_SCRIPT: &str = r"
 local name = table.remove(ARGV, 1)

@@ -205,6 +205,14 @@ impl Shared {
         scripted.contains(server)
     }
 
+    /// From now on a server is sent scripts.
+    pub(super) fn use_scripts(&self, server: &Server) {
+        let mut scripted = self.scripted.lock().unwrap_or_else(PoisonError::into_inner);
+        if scripted.insert(server.clone()) {
+            tracing::info!("{server} has no functions for us, scripts are used");
+        }
+    }
+
     /// Gives a server our functions, or our script where it has no functions.
     pub(super) async fn load_library(&self, wire: &mut Wire) -> Result<(), Trouble> {
         let server = wire.server().clone();
@@ -217,9 +225,7 @@ impl Shared {
                 // Another node was faster.
                 Reply::Refused { detail, .. } if detail.contains("already exists") => return Ok(()),
                 Reply::Refused { detail, .. } if detail.starts_with("unknown command") => {
-                    tracing::info!("{server} has no functions, scripts are used");
-                    let mut scripted = self.scripted.lock().unwrap_or_else(PoisonError::into_inner);
-                    scripted.insert(server.clone());
+                    self.use_scripts(&server);
                 }
                 Reply::Refused { code, detail } => {
                     return Err(super::trouble::trouble(&server, &code, &detail));

@@ -126,6 +126,9 @@ impl RedisStore {
         let shared = Arc::new(Shared::new(topology, promise, node, notes, clock.clone()));
         inspect(&shared).await?;
         let link = Link::new(shared.clone());
+        link.look_at_rights()
+            .await
+            .map_err(|error| NotOpened::Unreachable(error.to_string()))?;
         link.look_at_all().await;
         let beat = [
             tokio::spawn(follow(shared, clock.clone(), wire)),

@@ -3,6 +3,9 @@
 use super::address::Server;
 use super::wire::Broken;
 
+/// What to do when the servers forbid something.
+pub(super) const GRANT: &str = "grant the user of `[store]` what docs/operate/redis.md lists";
+
 /// Why a call has no answer of its function.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Trouble {
@@ -48,9 +51,12 @@ pub(super) fn trouble(server: &Server, code: &str, detail: &str) -> Trouble {
         "NOSCRIPT" => Trouble::NoLibrary,
         "ERR" if detail.starts_with("Function not found") => Trouble::NoLibrary,
         "ERR" if detail.starts_with("unknown command") => Trouble::NoLibrary,
+        "ERR" if detail.starts_with("The user executing the script can't run") => Trouble::Refused {
+            why: format!("{why}; {GRANT}"),
+        },
         "ERR" if detail.contains("non local key") => Trouble::Later { why },
         "NOPERM" => Trouble::Refused {
-            why: format!("{why}; grant the user of `[store]` what docs/operate/redis.md lists"),
+            why: format!("{why}; {GRANT}"),
         },
         _ => Trouble::Refused { why },
     }

@@ -184,10 +184,14 @@ impl Wire {
         match self.ask(parts).await? {
             Reply::Value(value) => Ok(value),
             Reply::Refused { code, detail } => {
+                let grant = match code.as_str() {
+                    "NOPERM" => format!("; {}", super::trouble::GRANT),
+                    _ => String::new(),
+                };
                 let command = parts.first().map(|word| String::from_utf8_lossy(word.as_ref()));
                 Err(Broken {
                     why: format!(
-                        "{} refuses {}: {code} {detail}",
+                        "{} refuses {}: {code} {detail}{grant}",
                         self.server,
                         command.unwrap_or_default()
                     ),

@@ -4,6 +4,7 @@
 mod deaths;
 mod durability;
 mod keys;
+mod links;
 mod model;
 mod nodes;
 mod servers;

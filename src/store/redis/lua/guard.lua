@@ -11,6 +11,17 @@ reads.guard_standing = function(p, a)
   return answer
 end
 
+-- guard_rights(command, …) -> those that the user of the connection may not use on our keys.
+reads.guard_rights = function(p, a)
+  local answer = ok()
+  for _, command in ipairs(a) do
+    if not redis.acl_check_cmd(command, p .. ':gen') then
+      answer[#answer + 1] = command
+    end
+  end
+  return answer
+end
+
 -- guard_park(at, node, seen, own) -> generation of the node's last write, whether it was parked just now. Parks the
 -- partition if the server is behind what this node was acknowledged; notes how far the node had come.
 raws.guard_park = function(p, a)

@@ -12,9 +12,14 @@ pub enum Trouble {
     LoseAnswer,
     /// Not carried out; told to come back in a second.
     TooMany,
+    /// The connection is cut without an answer; carried out [`LATE_MS`] later, without anyone being told.
+    Late,
     /// Not carried out; the token is no longer good. Where tokens are issued, a new one is.
     EndToken,
 }
+
+/// How late a late change is, ms.
+pub const LATE_MS: u64 = 1_500;
 
 /// The other side of an action.
 #[async_trait]

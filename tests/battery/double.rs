@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use cordon::connector::{Instance, Overrides};
@@ -10,7 +11,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::counterparty::{Counterparty, Trouble};
+use crate::counterparty::{Counterparty, LATE_MS, Trouble};
 
 /// One request, taken apart.
 #[derive(Clone, Debug)]
@@ -187,6 +188,16 @@ impl Double {
         let matters = inner.model.changes(ask) != inner.reads;
         let trouble = if matters { inner.troubles.pop_front() } else { None };
         match trouble {
+            Some(Trouble::Late) => {
+                let (late, ask) = (self.clone(), ask.clone());
+                tokio::spawn(async move {
+                    tokio::time::sleep(Duration::from_millis(LATE_MS)).await;
+                    let mut inner = late.inner.lock().unwrap();
+                    let reply = inner.model.answer(&ask);
+                    inner.changes += usize::from(reply.did);
+                });
+                return None;
+            }
             Some(Trouble::TooMany) => return Some(inner.model.too_many()),
             Some(Trouble::EndToken) => {
                 // It stays ended: the next request is refused too.

@@ -9,10 +9,11 @@ use cordon::action::Outcome;
 use cordon::clock::SystemClock;
 use cordon::connector::{Catalog, Instance, Instances, Invoker};
 use cordon::guardrail::Policy;
-use cordon::id::RunId;
-use cordon::journal::{EffectState, End, RunState, ScriptEnd};
+use cordon::id::{Partition, RunId};
+use cordon::journal::{EffectState, End, RunState, ScriptEnd, Stage};
 use cordon::run::{Builtins, CannotStart, Connected, Context, Handle, work};
 use cordon::script::Evaluators;
+use cordon::store::Targets as _;
 use cordon::store::memory::MemoryStore;
 use serde_json::Value;
 use tokio::sync::{mpsc, watch};
@@ -22,6 +23,7 @@ const LOOK: Duration = Duration::from_millis(20);
 const LOOKS_MAX: usize = 3_000;
 
 pub struct Engine {
+    store: Arc<MemoryStore>,
     handle: Handle,
     stop: Arc<AtomicBool>,
     worker: tokio::task::JoinHandle<()>,
@@ -47,8 +49,9 @@ impl Engine {
         });
         let invoker = Invoker::new(evaluators.clone(), clock.clone()).unwrap();
         let (halt, switch) = watch::channel(Ok(None));
+        let store = Arc::new(MemoryStore::new());
         let context = Arc::new(Context::new(
-            Arc::new(MemoryStore::new()),
+            store.clone(),
             Arc::new(Connected::new(invoker, instances)),
             evaluators,
             clock,
@@ -66,6 +69,7 @@ impl Engine {
         let stop = Arc::new(AtomicBool::new(false));
         let worker = tokio::spawn(work(context, handle.clone(), kicked, stop.clone()));
         Engine {
+            store,
             handle,
             stop,
             worker,
@@ -75,11 +79,45 @@ impl Engine {
 
     /// Does one action, as a person would.
     pub async fn act(&self, action: &str, target: &Value, options: &Value) -> Ended {
+        let run = self.begin(action, target, options).await;
+        self.ended(run).await
+    }
+
+    async fn begin(&self, action: &str, target: &Value, options: &Value) -> RunId {
         let started = self
             .handle
             .act(action, target.clone(), options.clone(), "ana", "the battery")
             .await;
-        self.ended(started.unwrap()).await
+        started.unwrap()
+    }
+
+    /// Does one action, and takes it all back as soon as nobody knows whether it was done.
+    pub async fn give_up(&self, action: &str, target: &Value, options: &Value) -> Ended {
+        let run = self.begin(action, target, options).await;
+        for _ in 0..LOOKS_MAX {
+            let state = self.handle.state(run).await.unwrap();
+            let unanswered = |effect: &EffectState| matches!(effect.stage(), Stage::Unknown | Stage::InDoubt);
+            if state.effects.values().any(unanswered) {
+                let cancelled = self.handle.cancel(run, true, "ana", "the battery").await;
+                cancelled.unwrap();
+                return self.ended(run).await;
+            }
+            assert!(
+                state.settled.is_none(),
+                "it ended before anybody could: {state:#?}"
+            );
+            tokio::time::sleep(LOOK).await;
+        }
+        panic!("its answer was not lost: {:#?}", self.handle.state(run).await);
+    }
+
+    /// How many holds there are.
+    pub async fn holds(&self) -> usize {
+        let mut holds = 0;
+        for partition in Partition::all() {
+            holds += self.store.holds(partition).await.unwrap().len();
+        }
+        holds
     }
 
     /// Undoes what a run did; `Err` holds why there is nothing to undo.

@@ -1,5 +1,5 @@
 //! Every action of every shipped connector through what goes wrong: done twice, undone twice, undone without having
-//! been done, its answer lost, told to wait, its token ended, its target empty, unknown or ambiguous. Real runs over a
+//! been done, its answer lost, undone before it came, told to wait, its token ended, its target empty, unknown or ambiguous. Real runs over a
 //! store in memory, against doubles that hold state and count what they were made to change. An action without a
 //! row here fails the battery.
 

@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use cordon::action::{ActionSpec, Class, Done, Outcome, Verification};
 use cordon::connector::Catalog;
@@ -11,7 +12,7 @@ use cordon::journal::End;
 use serde_json::{Value, json};
 
 use crate::Shared;
-use crate::counterparty::{Counterparty, Trouble};
+use crate::counterparty::{Counterparty, LATE_MS, Trouble};
 use crate::engine::{Ended, Engine};
 use crate::row::{Lost, Row, Token, Twice, entity};
 
@@ -27,6 +28,9 @@ pub const ALL: &[(&str, Scenario)] = &[
         Box::pin(undone_undone(c, r))
     }),
     ("its answer lost", |c, r| Box::pin(lost(c, r))),
+    ("undone before it came", |c, r| {
+        Box::pin(undone_before_it_came(c, r))
+    }),
     ("told to wait", |c, r| Box::pin(told_to_wait(c, r))),
     ("its token ended", |c, r| Box::pin(token_ended(c, r))),
     ("its target empty", |c, r| Box::pin(empty(c, r))),
@@ -221,6 +225,36 @@ async fn lost(catalog: Arc<Catalog>, row: Shared) {
             assert_eq!(house.other.changes(), 1);
         }
     }
+    house.close().await;
+}
+
+/// The request is under way, its answer is lost, and the run is given up and undone; then the change is made.
+async fn undone_before_it_came(catalog: Arc<Catalog>, row: Shared) {
+    // Where there is no undo, nothing can be overtaken by it; that nothing is repeated is looked at above.
+    if spec(&catalog, &row).undo.is_none() {
+        return;
+    }
+    let other = (row.open)().await;
+    let mut instance = other.instance();
+    // How long its vendor says that a request can be under way.
+    instance.overrides.in_flight_ms = Some(3 * LATE_MS);
+    let house = House {
+        engine: Engine::open(&catalog, vec![instance]),
+        other,
+    };
+    let before = house.other.state();
+    house.other.trouble(Trouble::Late);
+    let ended = house.engine.give_up(row.action, &row.target, &row.options).await;
+    // Whether it ended before or after: the late one has come by then.
+    tokio::time::sleep(Duration::from_millis(2 * LATE_MS)).await;
+    assert_eq!(ended.end, End::Cancelled, "{:#?}", ended.state.settled);
+    assert_eq!(
+        house.other.state(),
+        before,
+        "a late change stands, and nobody knows"
+    );
+    assert_eq!(house.other.changes(), 2, "done late, and undone");
+    assert_eq!(house.engine.holds().await, 0);
     house.close().await;
 }
 

@@ -12,6 +12,7 @@
 mod alertmanager;
 #[path = "../contract/cases/mod.rs"]
 mod cases;
+#[allow(dead_code, reason = "shared with the battery, which uses more of it")]
 #[path = "../battery/engine.rs"]
 mod engine;
 mod mail;

@@ -1,12 +1,12 @@
 //! A store that can be told to say no to one operation; everything else is the memory store's.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 
 use crate::action::{Hold, Verification};
 use crate::approval::Vote;
-use crate::clock::Time;
+use crate::clock::{SetClock, Time};
 use crate::digest::Digest;
 use crate::guardrail::Halt;
 use crate::id::{AlertId, ApprovalId, EffectId, Partition, RunId};
@@ -21,13 +21,20 @@ use crate::store::{
     Signalled, Signals, Swept, Switches, Taken, Targets, Took,
 };
 
-#[derive(Default)]
 pub struct Flaky {
     pub inner: MemoryStore,
     says_no: Mutex<Option<(&'static str, Error)>>,
 }
 
 impl Flaky {
+    /// One whose present is this clock's.
+    pub fn at(clock: Arc<SetClock>) -> Flaky {
+        Flaky {
+            inner: MemoryStore::with_clock(clock),
+            says_no: Mutex::default(),
+        }
+    }
+
     /// From now on `operation` answers `error`.
     pub fn refuse(&self, operation: &'static str, error: Error) {
         *self.says_no.lock().unwrap() = Some((operation, error));

@@ -90,8 +90,8 @@ impl House {
     pub async fn with_patience(allowed: Duration) -> House {
         // Fails when another test was first, and then it is done.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let store = Arc::new(Flaky::default());
         let clock = Arc::new(SetClock::at(NOW));
+        let store = Arc::new(Flaky::at(clock.clone()));
         let estate = Arc::new(Estate::default());
         let catalog = Catalog::embedded().unwrap();
         let (halt, watched) = watch::channel(Ok(None));

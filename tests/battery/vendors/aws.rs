@@ -5,12 +5,12 @@
 use async_trait::async_trait;
 use cordon::connector::Instance;
 use cordon::range::{
-    AccessKey, AwsConfig, Fault, FaultKind, Identity, IdentityKind, Range, RangeConfig, RunningRange,
-    StoredSecret,
+    AccessKey, AwsConfig, Fault, FaultKind, Identity, IdentityKind, LateAnswer, Range, RangeConfig,
+    RunningRange, StoredSecret,
 };
 use serde_json::{Value, json};
 
-use crate::counterparty::{Counterparty, Trouble};
+use crate::counterparty::{Counterparty, LATE_MS, Trouble};
 use crate::double::instance;
 use crate::row::{Lost, Open, Row, Token, Twice, entity};
 
@@ -86,6 +86,10 @@ impl Counterparty for Aws {
         let kind = match trouble {
             Trouble::LoseAnswer => FaultKind::LoseAnswer,
             Trouble::TooMany => FaultKind::TooMany { retry_after_s: 1 },
+            Trouble::Late => FaultKind::Late {
+                ms: LATE_MS,
+                answer: LateAnswer::Cut,
+            },
             Trouble::EndToken => FaultKind::ExpireToken,
         };
         self.range.fault(Fault::on_action(self.asks, kind)).unwrap();

@@ -2,10 +2,10 @@
 
 use async_trait::async_trait;
 use cordon::connector::Instance;
-use cordon::range::{Fault, FaultKind, Host, Range, RangeConfig, RunningRange, Status};
+use cordon::range::{Fault, FaultKind, Host, LateAnswer, Range, RangeConfig, RunningRange, Status};
 use serde_json::{Value, json};
 
-use crate::counterparty::{Counterparty, Trouble};
+use crate::counterparty::{Counterparty, LATE_MS, Trouble};
 use crate::double::instance;
 use crate::row::{Open, Row, Token, entity};
 
@@ -46,6 +46,10 @@ impl Counterparty for Falcon {
         let kind = match trouble {
             Trouble::LoseAnswer => FaultKind::LoseAnswer,
             Trouble::TooMany => FaultKind::TooMany { retry_after_s: 1 },
+            Trouble::Late => FaultKind::Late {
+                ms: LATE_MS,
+                answer: LateAnswer::Cut,
+            },
             Trouble::EndToken => FaultKind::ExpireToken,
         };
         self.range.fault(Fault::on_action(self.asks, kind)).unwrap();

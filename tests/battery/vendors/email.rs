@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 
 use async_trait::async_trait;
 use cordon::connector::Instance;
-use cordon::range::{Fault, FaultKind, Range, RangeConfig, RunningRange};
+use cordon::range::{Fault, FaultKind, LateAnswer, Range, RangeConfig, RunningRange};
 use serde_json::{Value, json};
 
-use crate::counterparty::{Counterparty, Trouble};
+use crate::counterparty::{Counterparty, LATE_MS, Trouble};
 use crate::double::instance;
 use crate::row::{Lost, Open, Row, Twice};
 
@@ -39,6 +39,13 @@ impl Counterparty for Mail {
             Trouble::LoseAnswer => Fault::on_action("send", FaultKind::LoseAnswer),
             // A mail server names no time to come back, so pauses grow: three of them are more than a second.
             Trouble::TooMany => Fault::on_action("send", FaultKind::TooMany { retry_after_s: 1 }).times(3),
+            Trouble::Late => Fault::on_action(
+                "send",
+                FaultKind::Late {
+                    ms: LATE_MS,
+                    answer: LateAnswer::Cut,
+                },
+            ),
             Trouble::EndToken => Fault::on_action("auth", FaultKind::ExpireToken),
         };
         self.0.fault(fault).unwrap();

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use cordon::connector::Instance;
@@ -10,7 +11,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::counterparty::{Counterparty, Trouble};
+use crate::counterparty::{Counterparty, LATE_MS, Trouble};
 use crate::double::instance;
 use crate::row::{Open, Row, entity};
 
@@ -224,6 +225,22 @@ impl Directory {
                 let trouble = inner.trouble(true);
                 if trouble == Some(Trouble::TooMany) {
                     return Some(vec![result(0x67, 51)]);
+                }
+                if trouble == Some(Trouble::Late) {
+                    let (late, parts) = (
+                        self.clone(),
+                        parts
+                            .iter()
+                            .map(|(tag, part)| (*tag, part.to_vec()))
+                            .collect::<Vec<_>>(),
+                    );
+                    tokio::spawn(async move {
+                        tokio::time::sleep(Duration::from_millis(LATE_MS)).await;
+                        let parts: Vec<(u8, &[u8])> =
+                            parts.iter().map(|(tag, part)| (*tag, &part[..])).collect();
+                        late.inner.lock().unwrap().modify(&parts);
+                    });
+                    return None;
                 }
                 let code = inner.modify(parts);
                 (trouble != Some(Trouble::LoseAnswer)).then(|| vec![result(0x67, code)])

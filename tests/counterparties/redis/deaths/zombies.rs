@@ -89,7 +89,7 @@ async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
 fn refusals(server: &Server) -> usize {
     let said = server.said.lock().unwrap();
     said.iter()
-        .filter(|line| line.contains("another worker has taken the run over"))
+        .filter(|line| line.contains("the claim on the run is over"))
         .count()
 }
 

@@ -1,5 +1,6 @@
-//! What people say to a run: cancel it, take it up again, or whether an effect in doubt happened. What it comes to is read off the
-//! run's state here, pure; the first word that counts is journalled, and whoever says the opposite later is refused.
+//! What people say to a run: cancel it, take it up again, or whether an effect in doubt happened. What it comes to is
+//! read off the run's state here, pure; the first word that counts is journalled, and whoever says the opposite later
+//! is refused.
 
 use std::collections::BTreeSet;
 

@@ -1,6 +1,6 @@
 //! How the rest of the program speaks to a run for a person: cancel it, take it up again where it is parked, or say
-//! whether an effect in doubt happened. The word is kept beside the journal and the run woken; the run's worker writes down what it came to, and only that
-//! counts.
+//! whether an effect in doubt happened. The word is kept beside the journal and the run woken; the run's worker writes
+//! down what it came to, and only that counts.
 
 use super::handle::{CannotStart, Handle};
 use super::signals::{self, RESOLVE, Word};
